@@ -1,0 +1,54 @@
+"""Batches without a timer: what arrives while a batch is under way is the next one. Idle, a request waits for nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from authsvc.flight import Flight
+
+
+class Batches:
+    """One batch at a time through `work`; whatever `work` or a spawned step raises goes to `failed` with the flights it concerns."""
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Flight]], Awaitable[None]],
+        failed: Callable[[Sequence[Flight], BaseException], None],
+        batch_max: int,
+    ) -> None:
+        """`batch_max` bounds the rows of one commit."""
+        self._work = work
+        self._failed = failed
+        self._batch_max = batch_max
+        self._waiting: deque[Flight] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        # The loop keeps only weak references to tasks: hold them until they end.
+        self._steps: set[asyncio.Task[None]] = set()
+
+    def submit(self, flight: Flight) -> None:
+        """Put a flight into the next batch."""
+        self._waiting.append(flight)
+        if self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    def spawn(self, step: Coroutine[Any, Any, None], flights: Sequence[Flight]) -> None:
+        """Run a step that some flights wait for, beside the batches."""
+        task = asyncio.get_running_loop().create_task(self._guard(step, flights))
+        self._steps.add(task)
+        task.add_done_callback(self._steps.discard)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._batch_max)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                await self._guard(self._work(batch), batch)
+        finally:
+            self._runner = None
+
+    async def _guard(self, step: Awaitable[None], flights: Sequence[Flight]) -> None:
+        try:
+            await step
+        except Exception as error:  # noqa: BLE001 - reported by `failed`; no flight may be left waiting
+            self._failed(flights, error)

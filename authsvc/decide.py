@@ -1,0 +1,376 @@
+"""The use case: look up, evaluate, reserve, record, answer. One batch is in flight; what arrives meanwhile is the next one."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from authsvc import answers
+from authsvc.batches import Batches
+from authsvc.clock import Clock
+from authsvc.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    OutcomeUnknown,
+    Overloaded,
+    RequestIdReused,
+    RowRefused,
+    Unavailable,
+)
+from authsvc.flight import Flight, Flights
+from authsvc.ports import (
+    Ask,
+    AuthorizationRequest,
+    Claim,
+    Counters,
+    Directory,
+    Fenced,
+    Inserted,
+    Ledger,
+    Missing,
+    Observer,
+    Reserved,
+    Row,
+    Stored,
+)
+from authsvc.repair import Repair
+from loader.records import SourceUnavailable
+from rules.evaluate import evaluate, settle, verdict_without_counters
+from rules.plan import plan_for
+from rules.reasons import Decision, Kind, Reason
+from rules.types import Card, Plan, Usage
+
+
+class Decider:
+    """Decides authorizations exactly, whatever happens to the counters or the configuration meanwhile."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        counters: Counters,
+        ledger: Ledger,
+        clock: Clock,
+        observer: Observer,
+        *,
+        batch_max: int,
+        in_flight_max: int,
+        attempts_max: int,
+    ) -> None:
+        """`attempts_max` bounds how often one request is evaluated again because configuration or counters moved on."""
+        self._directory = directory
+        self._counters = counters
+        self._ledger = ledger
+        self._clock = clock
+        self._observer = observer
+        self._attempts_max = attempts_max
+        self._in_flight_max = in_flight_max
+        self._flights = Flights(self._launch)
+        self._batches = Batches(self._decide, self._failed, batch_max)
+        self._repair = Repair(counters, ledger, observer)
+        self._confirmed: list[Claim] = []
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have no answer yet."""
+        return len(self._flights)
+
+    def submit(self, request: AuthorizationRequest, deadline_s: float, done: Callable[[Flight], None]) -> Flight:
+        """Decide; `done` is called once, with the flight's answer or error set. `deadline_s` is on the clock's monotonic scale."""
+        if len(self._flights) >= self._in_flight_max:
+            raise Overloaded
+        flight = Flight(request, deadline_s, done, self._clock.monotonic_s())
+        self._flights.board(flight)
+        return flight
+
+    def _launch(self, flight: Flight) -> None:
+        self._batches.submit(flight)
+
+    async def _decide(self, batch: Sequence[Flight]) -> None:
+        """One batch, fetched, then decided: whoever needs something that is not at hand leaves it and comes back."""
+        started_s = self._clock.monotonic_s()
+        ready = [flight for flight in batch if not self._is_late(flight, started_s) and self._evaluate(flight)]
+        ready = await self._reserve(ready)
+        reserved_s = self._clock.monotonic_s()
+        late = [flight for flight in ready if self._is_late(flight, reserved_s)]
+        if late:
+            ready = [flight for flight in ready if not flight.landed]
+            await self._release([flight.claim for flight in late])
+        await self._record(ready)
+        self._observer.batch(len(batch), reserved_s - started_s, self._clock.monotonic_s() - reserved_s)
+
+    # --- look up and evaluate -----------------------------------------------------------------------------------
+
+    def _evaluate(self, flight: Flight) -> bool:
+        """True when the flight can go on in this batch."""
+        request = flight.request
+        card = self._directory.peek(request.card_token) or flight.still_current()
+        if card is None and not self._directory.is_unknown(request.card_token):
+            self._batches.spawn(self._fetch(flight), [flight])
+            return False
+        flight.renew(card)
+        if card is not None and card.account.currency != request.currency:
+            self._flights.land(flight, error=InvalidRequest("currency", f"must be the account's, {card.account.currency}"))
+            return False
+        flight.reason, flight.plan = evaluate(card, request)
+        if flight.reason is not Reason.APPROVED and request.explain and card is not None:
+            # Declined already, but whoever asks for an explanation is shown the counters too.
+            flight.plan = plan_for(card, request.transacted_at_us)
+        return True
+
+    async def _fetch(self, flight: Flight) -> None:
+        card = await self.fetch(flight.request.card_token)
+        if card is not None:
+            flight.fetched = (card, card.account.config_version)
+        self._batches.submit(flight)
+
+    # --- reserve ------------------------------------------------------------------------------------------------
+
+    async def _reserve(self, batch: Sequence[Flight]) -> list[Flight]:
+        """Moves counters for those who need it. Returns who may be recorded."""
+        ready = [flight for flight in batch if flight.plan is None]
+        asking = [flight for flight in batch if flight.plan is not None]
+        for flight in ready:
+            flight.verdict = verdict_without_counters(flight.reason, flight.request)
+        if not asking:
+            return ready
+        confirmed, self._confirmed = self._confirmed, []
+        try:
+            results = await self._counters.reserve([self._ask(flight) for flight in asking], confirmed)
+        except Unavailable as error:
+            for flight in asking:
+                self._flights.land(flight, error=error)
+            return ready
+        for flight, result in zip(asking, results, strict=True):
+            if isinstance(result, Missing):
+                self._batches.spawn(self._mend(flight, result), [flight])
+            else:
+                self._settle(flight, result)
+                ready.append(flight)
+        return ready
+
+    def _ask(self, flight: Flight) -> Ask:
+        request = flight.request
+        card, plan = flight.card, flight.plan
+        assert card is not None and plan is not None
+        moves = flight.reason is Reason.APPROVED and request.kind is not Kind.BALANCE_INQUIRY
+        posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
+        epoch_min = self._repair.epoch_min(card.account.id)
+        return Ask(
+            card.account.id,
+            epoch_min,
+            flight.reservation_name(),
+            plan,
+            request.amount_minor,
+            request.partial_approval_capable,
+            posts,
+            moves,
+        )
+
+    def _settle(self, flight: Flight, reserved: Reserved) -> None:
+        plan, card = flight.plan, flight.card
+        assert plan is not None and card is not None
+        flight.reserved = reserved
+        verdict = settle(plan, flight.request, reserved.usage)
+        if flight.reason is Reason.APPROVED:
+            flight.verdict = verdict
+            if verdict.approved_minor != reserved.moved_minor:
+                # Cannot happen: rules and script are held to the same arithmetic. Were it to, nothing may be approved on it.
+                message = f"decided {verdict.approved_minor} but moved {reserved.moved_minor}"
+                raise AssertionError(message)
+        else:
+            flight.verdict = verdict._replace(decision=Decision.DECLINED, reason=flight.reason, approved_minor=0)
+        if reserved.moved_minor:
+            posts = flight.request.kind is Kind.FINANCIAL_AUTHORIZATION
+            flight.claim = Claim(card.account.id, reserved.run, reserved.epoch, flight.reservation_name(), plan, posts)
+
+    async def _mend(self, flight: Flight, missing: Missing) -> None:
+        card, plan = flight.card, flight.plan
+        assert card is not None and plan is not None
+        await self._repair.mend(card.account.id, plan, missing)
+        self._batches.submit(flight)
+
+    # --- record -------------------------------------------------------------------------------------------------
+
+    async def _record(self, batch: Sequence[Flight]) -> None:
+        known = [flight for flight in batch if flight.card is not None]
+        unknown = [flight for flight in batch if flight.card is None]
+        if known:
+            await self._commit(known, self._record_known)
+        if unknown:
+            await self._commit(unknown, self._record_unknown)
+
+    def _record_known(self, batch: Sequence[Flight]) -> Awaitable[list[Inserted | Stored | Fenced]]:
+        return self._ledger.record([self._row(flight) for flight in batch])
+
+    def _record_unknown(self, batch: Sequence[Flight]) -> Awaitable[list[Inserted | Stored | Fenced]]:
+        for flight in batch:
+            self._draft(flight)
+        return self._ledger.record_unknown([flight.request for flight in batch])
+
+    async def _commit(
+        self,
+        batch: Sequence[Flight],
+        record: Callable[[Sequence[Flight]], Awaitable[list[Inserted | Stored | Fenced]]],
+    ) -> None:
+        try:
+            results = await record(batch)
+        except RowRefused as error:
+            if len(batch) > 1:
+                # One row must not take its whole batch with it.
+                for flight in batch:
+                    await self._commit([flight], record)
+            else:
+                await self._release([batch[0].claim])
+                self._failed(batch, error)
+            return
+        except Unavailable as error:
+            if not isinstance(error, OutcomeUnknown):
+                await self._release([flight.claim for flight in batch])
+            for flight in batch:
+                self._flights.land(flight, error=error)
+            return
+        dropped: list[Claim | None] = []
+        fenced: list[tuple[Flight, Fenced]] = []
+        for flight, result in zip(batch, results, strict=True):
+            if isinstance(result, Inserted):
+                self._inserted(flight, result)
+            elif isinstance(result, Stored):
+                dropped.append(self._replay(flight, result))
+            else:
+                dropped.append(flight.claim)
+                fenced.append((flight, result))
+        await self._release(dropped)
+        if fenced:
+            self._observer.fenced(len(fenced))
+        for flight, result in fenced:
+            self._batches.spawn(self._catch_up(flight, result), [flight])
+
+    def _row(self, flight: Flight) -> Row:
+        answer = self._draft(flight)
+        card, reserved, kind = flight.card, flight.reserved, flight.request.kind
+        assert card is not None
+        approved = answer.approved_minor
+        posts = kind is Kind.FINANCIAL_AUTHORIZATION
+        posted = approved if posts else -approved if kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION else 0
+        return Row(
+            flight.request,
+            card,
+            flight.config_version,
+            reserved.epoch if reserved is not None else None,
+            approved,
+            approved if kind is Kind.AUTHORIZATION else 0,
+            approved if posts else 0,
+            posted,
+            answer.reason.name,
+            answers.to_explanation(answer),
+        )
+
+    def _draft(self, flight: Flight) -> answers.Answer:
+        usage: Usage | None = flight.reserved.usage if flight.reserved is not None else None
+        posts = flight.request.kind is Kind.FINANCIAL_AUTHORIZATION
+        verdict = flight.verdict
+        assert verdict is not None
+        answer = answers.answer_of(flight.request, flight.card, flight.config_version, verdict, usage, posts=posts)
+        flight.answer = answer
+        return answer
+
+    def _inserted(self, flight: Flight, inserted: Inserted) -> None:
+        answer = flight.answer
+        assert answer is not None
+        answer.transaction_id = inserted.transaction_id
+        if flight.claim is not None:
+            self._confirmed.append(flight.claim)
+        if flight.card is not None and flight.request.kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION:
+            self._repair.outdated(flight.card.account.id, inserted.counter_epoch)
+        self._flights.land(flight, answer=answer)
+
+    def _replay(self, flight: Flight, stored: Stored) -> Claim | None:
+        """Answers as before. Returns the reservation to give back, unless it is the very one that the stored row holds."""
+        claim = flight.claim
+        same = stored.fingerprint == flight.request.fingerprint
+        if same:
+            self._flights.land(flight, answer=answers.from_stored(flight.request, stored))
+        else:
+            self._flights.land(flight, error=RequestIdReused())
+        if claim is None:
+            return None
+        shared = same and (stored.config_version, stored.counter_epoch) == (flight.config_version, claim.epoch)
+        return None if shared else claim
+
+    async def _catch_up(self, flight: Flight, fenced: Fenced) -> None:
+        """The configuration or the counters have moved on: bring the view up to date and evaluate again."""
+        card = flight.card
+        if card is None:
+            self._directory.forget_unknown(flight.request.card_token)
+        else:
+            self._repair.outdated(card.account.id, fenced.counter_epoch)
+            await self._directory.advance(card.account.id, fenced.config_version)
+        self._again(flight)
+
+    # --- ends ---------------------------------------------------------------------------------------------------
+
+    def _again(self, flight: Flight) -> None:
+        flight.attempts += 1
+        if flight.attempts >= self._attempts_max:
+            self._flights.land(flight, error=Unavailable("a current view of the account"))
+        else:
+            self._batches.submit(flight)
+
+    def _is_late(self, flight: Flight, now_s: float) -> bool:
+        if flight.abandoned or now_s >= flight.deadline_s:
+            self._flights.land(flight, error=DeadlineExceeded())
+        return flight.landed
+
+    async def _release(self, claims: Sequence[Claim | None]) -> None:
+        held = [claim for claim in claims if claim is not None]
+        if not held:
+            return
+        try:
+            await self._counters.release(held)
+        except Unavailable:
+            # The reaper finds them: no row remembers these reservations.
+            return
+
+    def _failed(self, flights: Sequence[Flight], error: BaseException) -> None:
+        """Something nobody planned for: nobody in it may wait for ever, and reservations are left to the reaper."""
+        if not isinstance(error, Unavailable):
+            self._observer.failed(error)
+        for flight in flights:
+            self._flights.land(flight, error=error)
+
+    # --- without reserving --------------------------------------------------------------------------------------
+
+    async def card(self, token: str) -> Card | None:
+        """The card as it is now in memory, fetched if need be."""
+        return self._directory.peek(token) or await self.fetch(token)
+
+    async def fetch(self, token: str) -> Card | None:
+        """The card from the database."""
+        try:
+            return await self._directory.fetch(token)
+        except SourceUnavailable as error:
+            raise Unavailable("database") from error
+
+    async def usage(self, card: Card, plan: Plan) -> Usage:
+        """What the counters of a plan say now; nothing is moved."""
+        for _ in range(self._attempts_max):
+            account_id = card.account.id
+            ask = Ask(account_id, self._repair.epoch_min(account_id), "", plan, 0, partial=False, posts=False, moves=False)
+            (result,) = await self._counters.reserve([ask], [])
+            if isinstance(result, Reserved):
+                return result.usage
+            await self._repair.mend(account_id, plan, result)
+        raise Unavailable("counters")
+
+    async def simulate(self, request: AuthorizationRequest) -> answers.Answer:
+        """The full evaluation; nothing is reserved or recorded."""
+        card = await self.card(request.card_token)
+        config_version = card.account.config_version if card is not None else 0
+        if card is not None and card.account.currency != request.currency:
+            raise InvalidRequest("currency", f"must be the account's, {card.account.currency}")
+        reason, plan = evaluate(card, request)
+        verdict, usage = verdict_without_counters(reason, request), None
+        if card is not None and (plan is not None or reason is not Reason.APPROVED):
+            plan = plan or plan_for(card, request.transacted_at_us)
+            usage = await self.usage(card, plan)
+            settled = settle(plan, request, usage)
+            verdict = settled if reason is Reason.APPROVED else verdict._replace(checks=settled.checks)
+        posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
+        return answers.answer_of(request, card, config_version, verdict, usage, posts=posts)

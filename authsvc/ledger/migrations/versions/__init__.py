@@ -1,0 +1,1 @@
+"""The revisions, in order; each .py runs the .sql file of the same name."""

@@ -1,0 +1,11 @@
+"""Monthly partitions of transactions."""
+
+from authsvc.ledger.migrations.sql_file import run_sql_beside
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Run the .sql file of the same name."""
+    run_sql_beside(__file__)

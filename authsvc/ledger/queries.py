@@ -1,0 +1,15 @@
+"""Reads `queries.sql`: named blocks, `-- name: x` begins one."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def _read(path: Path) -> dict[str, str]:
+    parts = _NAME.split(path.read_text(encoding="utf-8"))
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+SQL: Final = _read(Path(__file__).with_name("queries.sql"))

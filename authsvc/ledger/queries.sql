@@ -1,0 +1,133 @@
+-- name: record
+-- One batch of decisions in one commit: a row is inserted only if both versions it was evaluated under are current.
+-- Returns for each row its id if it was inserted, and the account's versions as they are now.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        $1::text[], $2::bytea[], $3::int[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+        $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::int[],
+        $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[],
+        $25::text[], $26::text[], $27::text[], $28::timestamptz[]
+    ) WITH ORDINALITY AS input (
+        request_id, fingerprint, account_id, card_id, user_id, profile_id, config_version, counter_epoch,
+        kind, reason, asked_minor, approved_minor, held_minor, settled_minor, currency, divisor,
+        transaction_token, merchant_id, merchant_name, mcc, city, state, merchant_amount_minor, merchant_currency,
+        country, entry_and_network, explanation, transaction_date, position
+    )
+), current AS MATERIALIZED (
+    -- The share lock keeps the versions as they are until this commit.
+    SELECT id, config_version, counter_epoch FROM accounts
+    WHERE id = ANY($29::int[]) ORDER BY id FOR SHARE
+), valid AS MATERIALIZED (
+    SELECT input.*, nextval('transactions_id_seq') AS id
+    FROM input JOIN current ON current.id = input.account_id
+        AND current.config_version = input.config_version
+        AND (input.counter_epoch IS NULL OR current.counter_epoch = input.counter_epoch)
+    ORDER BY input.request_id
+), keys AS (
+    INSERT INTO request_keys (request_id, fingerprint, transaction_id, transaction_date)
+    SELECT request_id, fingerprint, id, transaction_date FROM valid
+    ON CONFLICT (request_id) DO NOTHING
+    RETURNING transaction_id
+), inserted AS (
+    INSERT INTO transactions (
+        id, account_id, card_id, user_id, spending_profile_id, request_id, lithic_transaction_token, kind,
+        transaction_type, status, declined_reason, amount, currency, approved_minor, held_minor, settled_minor,
+        merchant_id, merchant_name, merchant_category_code, merchant_city, merchant_state, merchant_country,
+        merchant_amount_minor, merchant_currency, entry_mode, network, config_version, counter_epoch, explanation,
+        transaction_date
+    )
+    SELECT
+        valid.id, account_id, card_id, user_id, profile_id, request_id, nullif(transaction_token, ''), kind,
+        CASE kind
+            WHEN 'AUTHORIZATION' THEN 'AUTHORIZATION' WHEN 'FINANCIAL_AUTHORIZATION' THEN 'AUTHORIZATION'
+            WHEN 'BALANCE_INQUIRY' THEN 'BALANCE_INQUIRY' ELSE 'REFUND'
+        END,
+        CASE
+            WHEN reason IS NOT NULL AND approved_minor = 0 THEN 'DECLINED'
+            WHEN kind IN ('FINANCIAL_AUTHORIZATION', 'FINANCIAL_CREDIT_AUTHORIZATION') THEN 'SETTLED'
+            ELSE 'APPROVED'
+        END,
+        reason, asked_minor::numeric / divisor, currency, approved_minor, held_minor, settled_minor,
+        nullif(merchant_id, ''), nullif(merchant_name, ''), mcc, nullif(city, ''), nullif(state, ''), nullif(country, ''),
+        merchant_amount_minor, nullif(merchant_currency, ''),
+        nullif(split_part(entry_and_network, '/', 1), ''), nullif(split_part(entry_and_network, '/', 2), ''),
+        config_version, counter_epoch, explanation::jsonb, transaction_date
+    FROM valid JOIN keys ON keys.transaction_id = valid.id
+)
+SELECT keys.transaction_id, current.config_version, current.counter_epoch
+FROM input LEFT JOIN current ON current.id = input.account_id
+LEFT JOIN valid ON valid.position = input.position
+LEFT JOIN keys ON keys.transaction_id = valid.id
+ORDER BY input.position
+
+-- name: lock_for_posting
+-- Taken before the rows of a batch that moves balances: two share locks that both want to become exclusive would deadlock.
+SELECT id FROM accounts WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE
+
+-- name: post
+-- Money leaves the balance (below zero: is credited). A credit is not reserved, so it starts the counters afresh.
+UPDATE accounts SET
+    balance = balance - posting.minor::numeric / posting.divisor,
+    overdrawn = balance - posting.minor::numeric / posting.divisor < 0,
+    postings = postings + 1,
+    counter_epoch = counter_epoch + posting.credits::int
+FROM unnest($1::int[], $2::bigint[], $3::int[], $4::boolean[]) AS posting (account_id, minor, divisor, credits)
+WHERE accounts.id = posting.account_id
+RETURNING accounts.id, counter_epoch
+
+-- name: stored
+-- What was answered to these requests.
+SELECT k.request_id, k.fingerprint, k.transaction_id, t.config_version, t.counter_epoch, t.explanation::text AS explanation
+FROM request_keys k
+LEFT JOIN transactions t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date
+WHERE k.request_id = ANY($1::text[])
+
+-- name: record_unknown
+-- The refusal of a card that still does not exist; its fence is that it still does not.
+INSERT INTO request_keys (request_id, fingerprint, transaction_id, transaction_date)
+SELECT request_id, fingerprint, NULL, transaction_date
+FROM unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::text[])
+    AS input (request_id, fingerprint, transaction_date, card_token)
+WHERE NOT EXISTS (SELECT FROM cards WHERE lithic_card_token = input.card_token AND deleted_at IS NULL)
+ORDER BY request_id
+ON CONFLICT (request_id) DO NOTHING
+RETURNING request_id
+
+-- name: bump_epoch
+-- Waits for the batches that hold the account's share lock; whoever reserved before is refused at commit afterwards.
+UPDATE accounts SET counter_epoch = counter_epoch + 1 WHERE id = $1 RETURNING counter_epoch
+
+-- name: load_funds
+-- Balance and open holds of an account, in minor units.
+SELECT
+    floor(a.balance * $2::int)::bigint AS balance_minor,
+    coalesce((SELECT sum(t.held_minor) FROM transactions t WHERE t.account_id = a.id AND t.held_minor > 0), 0)::bigint
+        AS held_minor
+FROM accounts a WHERE a.id = $1
+
+-- name: load_cards
+-- What each card has spent (and of that, still holds) in one window each.
+SELECT (
+    SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+    FROM transactions t
+    WHERE t.card_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
+) AS used_and_held
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS w (id, window_start, window_end, position)
+ORDER BY w.position
+
+-- name: load_profiles
+-- What all cards of each shared profile have spent (and of that, still hold) in one window each.
+SELECT (
+    SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+    FROM transactions t
+    WHERE t.spending_profile_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
+) AS used_and_held
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS w (id, window_start, window_end, position)
+ORDER BY w.position
+
+-- name: remembered
+-- Which reservations have a committed row: request, body, configuration and epoch must all agree.
+SELECT k.request_id, k.fingerprint, t.config_version, t.counter_epoch
+FROM request_keys k
+JOIN transactions t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date
+WHERE k.request_id = ANY($1::text[])

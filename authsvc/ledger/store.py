@@ -1,0 +1,275 @@
+"""The `Ledger` port on PostgreSQL: the only truth. One statement records a batch, under the fence of both versions."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from authsvc.errors import OutcomeUnknown, RowRefused, Unavailable
+from authsvc.ledger.queries import SQL
+from authsvc.ports import AuthorizationRequest, Fenced, Inserted, Loaded, Orphan, Row, Stored
+from rules.money import divisor
+from rules.types import Counter
+
+Connection = Any  # a pooled asyncpg connection; the stubs have no name for it
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)
+_AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
+# The recorder's statements join a batch to itself: hash joins; and their plans must not be made again for every batch.
+_RECORDER_SETTINGS: Final = {"enable_nestloop": "off", "plan_cache_mode": "force_generic_plan"}
+_NOT_COMMITTED: Final = (asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    TimeoutError,
+)
+
+
+class PostgresLedger:
+    """Truth. Errors are `Unavailable` when nothing was committed, `OutcomeUnknown` when that cannot be told."""
+
+    def __init__(self, pool: asyncpg.Pool, recorders: asyncpg.Pool, *, acquire_timeout_ms: int) -> None:
+        """`recorders` serves the batches (see `open_recorders`), `pool` everything else."""
+        self._pool = pool
+        self._recorders = recorders
+        self._acquire_timeout_s = acquire_timeout_ms / 1000
+
+    async def record(self, rows: Sequence[Row]) -> list[Inserted | Stored | Fenced]:
+        """See `Ledger.record`."""
+        posting = {row.card.account.id for row in rows if row.posted_minor}
+        plain = [row for row in rows if row.card.account.id not in posting]
+        moving = [row for row in rows if row.card.account.id in posting]
+        results: dict[str, Inserted | Stored | Fenced] = {}
+        if plain:
+            async with self._committing() as connection:
+                results |= _results(plain, await _insert(connection, plain))
+        try:
+            if moving:
+                async with self._committing() as connection:
+                    results |= await _insert_and_post(connection, moving)
+            await self._look_up([row.request for row in rows], results)
+        except Unavailable as error:
+            # Part of the batch may be committed by now.
+            raise OutcomeUnknown("database") from error
+        return [results[row.request.request_id] for row in rows]
+
+    async def record_unknown(self, requests: Sequence[AuthorizationRequest]) -> list[Inserted | Stored | Fenced]:
+        """See `Ledger.record_unknown`."""
+        async with self._committing() as connection:
+            records = await connection.fetch(
+                SQL["record_unknown"],
+                [request.request_id for request in requests],
+                [request.fingerprint for request in requests],
+                [_datetime(request.transacted_at_us) for request in requests],
+                [request.card_token for request in requests],
+            )
+        inserted = {record["request_id"] for record in records}
+        results: dict[str, Inserted | Stored | Fenced] = {
+            request.request_id: Inserted(None, 0) if request.request_id in inserted else Fenced(0, 0)
+            for request in requests
+        }
+        await self._look_up(requests, results)
+        return [results[request.request_id] for request in requests]
+
+    async def bump_epoch(self, account_id: int) -> int:
+        """See `Ledger.bump_epoch`."""
+        async with self._reading() as connection:
+            return int(await connection.fetchval(SQL["bump_epoch"], account_id))
+
+    async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
+        """See `Ledger.load`."""
+        async with self._reading() as connection:
+            currency = await connection.fetchval("SELECT currency FROM accounts WHERE id = $1", account_id)
+            funds = await connection.fetchrow(SQL["load_funds"], account_id, divisor(currency))
+            both: dict[str, list[int]] = {}
+            for level, query in (("c", "load_cards"), ("p", "load_profiles")):
+                wanted = [counter for counter in counters if counter.name.startswith(level)]
+                if wanted:
+                    records = await connection.fetch(
+                        SQL[query],
+                        [counter.entity_id for counter in wanted],
+                        [_BEFORE_ALL if counter.start_us is None else _datetime(counter.start_us) for counter in wanted],
+                        [_AFTER_ALL if counter.end_us is None else _datetime(counter.end_us) for counter in wanted],
+                    )
+                    both |= {counter.name: record[0] for counter, record in zip(wanted, records, strict=True)}
+        return Loaded(
+            funds["balance_minor"],
+            funds["held_minor"],
+            [both[counter.name][0] for counter in counters],
+            [both[counter.name][1] for counter in counters],
+        )
+
+    async def recorded(self, orphans: Sequence[Orphan]) -> list[bool]:
+        """See `Ledger.recorded`."""
+        parts = [_parts(orphan.name) for orphan in orphans]
+        async with self._reading() as connection:
+            records = await connection.fetch(SQL["remembered"], [request_id for _, _, request_id in parts])
+        rows = {record["request_id"]: record for record in records}
+        return [
+            (row := rows.get(request_id)) is not None
+            and row["fingerprint"].hex() == fingerprint
+            and row["config_version"] == config_version
+            and row["counter_epoch"] == orphan.epoch
+            for orphan, (fingerprint, config_version, request_id) in zip(orphans, parts, strict=True)
+        ]
+
+    async def ping(self) -> None:
+        """Raises `Unavailable` when the database does not answer."""
+        async with self._reading() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def _look_up(
+        self, requests: Sequence[AuthorizationRequest], results: dict[str, Inserted | Stored | Fenced]
+    ) -> None:
+        """Whoever was not inserted may have been recorded before: a stored answer beats the fence."""
+        ids = [request.request_id for request in requests if not isinstance(results[request.request_id], Inserted)]
+        if not ids:
+            return
+        async with self._reading() as connection:
+            records = await connection.fetch(SQL["stored"], ids)
+        for record in records:
+            explanation = record["explanation"]
+            results[record["request_id"]] = Stored(
+                record["fingerprint"],
+                record["transaction_id"],
+                record["config_version"] or 0,
+                record["counter_epoch"],
+                explanation.encode() if explanation is not None else None,
+            )
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+                yield connection
+        except (*_NOT_COMMITTED, *_GONE) as error:
+            raise Unavailable("database") from error
+
+    @asynccontextmanager
+    async def _committing(self) -> AsyncIterator[Connection]:
+        """Tells a commit that cannot have happened from one whose fate is unknown."""
+        try:
+            connection = await self._recorders.acquire(timeout=self._acquire_timeout_s)
+        except (*_NOT_COMMITTED, *_GONE) as error:
+            raise Unavailable("database") from error
+        try:
+            yield connection
+        except _NOT_COMMITTED as error:
+            raise Unavailable("database") from error
+        except _GONE as error:
+            raise OutcomeUnknown("database") from error
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            raise RowRefused from error
+        finally:
+            await self._recorders.release(connection)
+
+
+async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) -> asyncpg.Pool:
+    """The pool for batches: one is in use, the other spares a reconnection after a failure."""
+    settings = {"statement_timeout": str(statement_timeout_ms), "application_name": "authsvc recorder", **_RECORDER_SETTINGS}
+    return await asyncpg.create_pool(
+        url, min_size=1, max_size=size, server_settings=settings, command_timeout=_command_timeout_s(statement_timeout_ms)
+    )
+
+
+async def open_pool(
+    url: str, *, size_min: int, size_max: int, idle_s: float, statement_timeout_ms: int
+) -> asyncpg.Pool:
+    """The pool for everything that is not a batch."""
+    settings = {"statement_timeout": str(statement_timeout_ms), "application_name": "authsvc"}
+    return await asyncpg.create_pool(
+        url,
+        min_size=size_min,
+        max_size=size_max,
+        max_inactive_connection_lifetime=idle_s,
+        server_settings=settings,
+        command_timeout=_command_timeout_s(statement_timeout_ms),
+    )
+
+
+async def _insert(connection: Connection, rows: Sequence[Row]) -> list[asyncpg.Record]:
+    requests = [row.request for row in rows]
+    return list(
+        await connection.fetch(
+            SQL["record"],
+            [request.request_id for request in requests],
+            [request.fingerprint for request in requests],
+            [row.card.account.id for row in rows],
+            [row.card.id for row in rows],
+            [row.card.user.id for row in rows],
+            [row.card.profile.id if row.card.profile is not None else None for row in rows],
+            [row.config_version for row in rows],
+            [row.counter_epoch for row in rows],
+            [request.kind.name for request in requests],
+            [None if row.reason == "APPROVED" else row.reason for row in rows],
+            [request.asked_minor for request in requests],
+            [row.approved_minor for row in rows],
+            [row.held_minor for row in rows],
+            [row.settled_minor for row in rows],
+            [request.currency for request in requests],
+            [divisor(request.currency) for request in requests],
+            [request.transaction_token for request in requests],
+            [request.merchant_id for request in requests],
+            [request.merchant_name for request in requests],
+            [request.mcc for request in requests],
+            [request.merchant_city for request in requests],
+            [request.merchant_state for request in requests],
+            [request.merchant_amount_minor for request in requests],
+            [request.merchant_currency for request in requests],
+            [request.merchant_country for request in requests],
+            [f"{request.entry_mode}/{request.network}" for request in requests],
+            [row.explanation.decode() for row in rows],
+            [_datetime(request.transacted_at_us) for request in requests],
+            list({row.card.account.id for row in rows}),
+        )
+    )
+
+
+def _results(rows: Sequence[Row], records: Sequence[asyncpg.Record]) -> dict[str, Inserted | Stored | Fenced]:
+    return {
+        row.request.request_id: Fenced(version, epoch) if transaction_id is None else Inserted(transaction_id, epoch)
+        for row, (transaction_id, version, epoch) in zip(rows, records, strict=True)
+    }
+
+
+async def _insert_and_post(connection: Connection, rows: Sequence[Row]) -> dict[str, Inserted | Stored | Fenced]:
+    """Rows that also move a balance: the same insert, and the postings of what was inserted, in one transaction."""
+    async with connection.transaction():
+        await connection.fetch(SQL["lock_for_posting"], list({row.card.account.id for row in rows}))
+        results = _results(rows, await _insert(connection, rows))
+        postings: dict[int, tuple[int, int, bool]] = {}
+        for row in rows:
+            if row.posted_minor and isinstance(results[row.request.request_id], Inserted):
+                account_id, unit = row.card.account.id, divisor(row.request.currency)
+                minor, _, credits_ = postings.get(account_id, (0, unit, False))
+                postings[account_id] = (minor + row.posted_minor, unit, credits_ or row.posted_minor < 0)
+        if postings:
+            minors, units, credited = zip(*postings.values(), strict=True)
+            records = await connection.fetch(SQL["post"], list(postings), list(minors), list(units), list(credited))
+            epochs = {record["id"]: record["counter_epoch"] for record in records}
+            for row in rows:
+                result = results[row.request.request_id]
+                if isinstance(result, Inserted) and row.card.account.id in epochs:
+                    results[row.request.request_id] = Inserted(result.transaction_id, epochs[row.card.account.id])
+    return results
+
+
+def _command_timeout_s(statement_timeout_ms: int) -> float:
+    """The client gives up after the server should have: only then is a silent server taken for dead."""
+    return statement_timeout_ms / 1000 + 1
+
+
+def _datetime(instant_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=instant_us)
+
+
+def _parts(name: str) -> tuple[str, int, str]:
+    """Of a reservation's name: fingerprint (hex), config version, request id."""
+    fingerprint, version, request_id = name.split("/", 2)
+    return fingerprint, int(version), request_id

@@ -1,0 +1,181 @@
+"""Every setting of the service, in one frozen model. The only module that reads the environment.
+
+A setting `port` is the environment variable `AUTHSVC_PORT`. An empty variable counts as absent. A variable that starts
+with `AUTHSVC_` and is not a setting is refused, because it is most likely a typing error. (Kubernetes invents such
+variables for a Service that is called authsvc: set `enableServiceLinks: false` on the pod.)
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from authsvc.errors import SettingsError
+
+PREFIX: Final = "AUTHSVC_"
+MASK: Final = "***"
+PORT_MAX: Final = 65_535
+SECRET_FIELDS: Final = frozenset({"database_url", "redis_url"})
+# Greedy on purpose: a password whose `/`, `?` or `@` somebody forgot to escape is masked to its end.
+_USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
+_SECRET_PARAMETER: Final = re.compile(r"([?&](?:password|sslpassword|username|user)=)[^&]*", re.IGNORECASE)
+
+
+def _database_scheme(url: str) -> str:
+    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must start with postgresql://")
+    return url
+
+
+def _redis_scheme(url: str) -> str:
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return url
+
+
+class Settings(BaseModel):
+    """The effective settings. `Settings()` are the defaults; `load()` is what a process uses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: Annotated[str, AfterValidator(_database_scheme)] | None = Field(
+        None, repr=False, description="PostgreSQL 15 or later. Absent with redis_url: embedded servers."
+    )
+    redis_url: Annotated[str, AfterValidator(_redis_scheme)] | None = Field(
+        None, repr=False, description="Redis 7 or later, or Valkey, with maxmemory-policy noeviction."
+    )
+    data_dir: Path = Field(Path(".authsvc"), description="Where the embedded servers keep their data between runs.")
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address the gRPC and metrics listeners bind to.")
+    port: int = Field(50_051, ge=0, le=PORT_MAX, description="gRPC port; 0 takes any free port and logs it.")
+    metrics_port: int = Field(
+        9_464,
+        ge=0,
+        le=PORT_MAX,
+        description="Prometheus port; worker i takes this plus i. 0: any free port each, logged.",
+    )
+    workers: int = Field(1, ge=1, le=256, description="Processes that share the gRPC port, one event loop each.")
+
+    directory_cards_max: int = Field(200_000, ge=1, le=100_000_000, description="Cards kept in memory, per worker.")
+    negative_ttl_ms: int = Field(5_000, ge=0, le=3_600_000, description="How long an unknown card token is remembered.")
+    negative_max: int = Field(10_000, ge=1, le=10_000_000, description="How many unknown card tokens are remembered.")
+
+    batch_max: int = Field(
+        512, ge=1, le=10_000, description="Decisions that share one round trip and one commit at most."
+    )
+    requests_in_flight_max: int = Field(
+        8_000, ge=1, le=1_000_000, description="Requests being decided per worker; one more is refused at once."
+    )
+    decision_attempts_max: int = Field(
+        8, ge=1, le=100, description="Evaluations of one request, when configuration changes while it is decided."
+    )
+    default_deadline_ms: int = Field(2_000, ge=1, le=600_000, description="Deadline of a request that brings none.")
+
+    record_ttl_ms: int = Field(
+        120_000, ge=1_000, le=86_400_000, description="How long a reservation's record stays in Redis."
+    )
+    reaper_interval_ms: int = Field(
+        5_000, ge=10, le=600_000, description="Pause between two searches for abandoned reservations."
+    )
+    reaper_grace_ms: int = Field(
+        10_000, ge=10, le=3_600_000, description="Age at which a reservation without a row counts as abandoned."
+    )
+    counters_ttl_s: int = Field(86_400, ge=1, le=31_622_400, description="How long an unused counter stays in Redis.")
+
+    pg_pool_min: int = Field(2, ge=0, le=1_000, description="PostgreSQL connections kept open, per worker.")
+    pg_pool_max: int = Field(8, ge=1, le=1_000, description="PostgreSQL connections at most, per worker.")
+    pg_acquire_timeout_ms: int = Field(
+        2_000, ge=1, le=600_000, description="Longest wait for a connection of the pool."
+    )
+    pg_idle_s: int = Field(300, ge=0, le=86_400, description="Idle time after which a connection is closed; 0: never.")
+    pg_statement_timeout_ms: int = Field(5_000, ge=1, le=600_000, description="PostgreSQL's statement_timeout.")
+    redis_timeout_ms: int = Field(
+        2_000, ge=1, le=600_000, description="Longest wait for a connection to or an answer of Redis."
+    )
+
+    message_max_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest message accepted or sent.")
+    streams_max: int = Field(1_000, ge=1, le=1_000_000, description="Open AuthorizeStream calls per worker.")
+    stream_in_flight_max: int = Field(
+        1_024, ge=1, le=1_000_000, description="Requests in flight on one stream; further ones wait in the transport."
+    )
+    drain_timeout_ms: int = Field(
+        10_000, ge=0, le=600_000, description="How long requests in flight may take at shutdown."
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line written."
+    )
+    log_decisions: bool = Field(True, description="Write one structured line for each decision.")
+    reflection: bool = Field(True, description="Serve gRPC reflection.")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this process starts its own PostgreSQL and Valkey."""
+        return self.database_url is None and self.redis_url is None
+
+    def effective(self) -> dict[str, Any]:
+        """Every setting with its value, JSON-ready, user names and passwords masked."""
+        values = self.model_dump(mode="json")
+        return values | {name: mask_url(values[name]) for name in SECRET_FIELDS if values[name] is not None}
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """The settings of this process: defaults, then `environ` (None: its own), then those `overrides` that are not None.
+
+    Raises SettingsError that lists every problem, not only the first.
+    """
+    environ = os.environ if environ is None else environ
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    values: dict[str, object] = {known[name]: text for name, text in environ.items() if name in known and text}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    problems = [_unknown(name, known) for name in environ if name.startswith(PREFIX) and name not in known]
+    bad: set[str] = set()
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=False):
+            name = str(detail["loc"][0])
+            bad.add(name)
+            problems.append(_problem(name, values[name], detail["msg"]))
+        settings = Settings.model_validate({name: value for name, value in values.items() if name not in bad})
+    problems += [text for names, text in _contradictions(settings) if not names & bad]
+    if problems:
+        raise SettingsError(sorted(problems))
+    return settings
+
+
+def mask_url(url: str) -> str:
+    """A connection URL without its user name and password; it masks too much rather than too little."""
+    return _SECRET_PARAMETER.sub(rf"\1{MASK}", _USER_INFO.sub(f"//{MASK}@", url))
+
+
+def _unknown(variable: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(variable.upper(), known, n=1)
+    return f"{variable} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _problem(name: str, value: object, message: str) -> str:
+    shown = "" if name in SECRET_FIELDS else f"={value}"
+    return f"{PREFIX}{name.upper()}{shown}: {message.removeprefix('Value error, ')}"
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
+    """Each pair of settings that cannot both hold: the names involved, and the problem in words."""
+    if (settings.database_url is None) != (settings.redis_url is None):
+        text = "AUTHSVC_DATABASE_URL and AUTHSVC_REDIS_URL belong together: give both, or neither for embedded servers"
+        yield {"database_url", "redis_url"}, text
+    if settings.pg_pool_min > settings.pg_pool_max:
+        yield {"pg_pool_min", "pg_pool_max"}, "AUTHSVC_PG_POOL_MIN must not be above AUTHSVC_PG_POOL_MAX"
+    if settings.metrics_port + settings.workers - 1 > PORT_MAX:
+        yield {"metrics_port", "workers"}, "AUTHSVC_METRICS_PORT plus AUTHSVC_WORKERS passes the last port"
+    if settings.port and settings.metrics_port <= settings.port < settings.metrics_port + settings.workers:
+        yield {"port", "metrics_port", "workers"}, "AUTHSVC_PORT is also the metrics port of a worker"
+    # A record that expires before the reaper looks at it would hide an abandoned reservation for ever.
+    if settings.record_ttl_ms <= settings.reaper_grace_ms + settings.reaper_interval_ms:
+        text = "AUTHSVC_RECORD_TTL_MS must be above AUTHSVC_REAPER_GRACE_MS plus AUTHSVC_REAPER_INTERVAL_MS"
+        yield {"record_ttl_ms", "reaper_grace_ms", "reaper_interval_ms"}, text

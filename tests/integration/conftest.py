@@ -1,0 +1,32 @@
+"""A connection to the test's own database, and a small program of two accounts in it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import pytest
+
+PROGRAM_SQL: Final = (Path(__file__).parent / "program.sql").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A few connections to the test's own migrated database."""
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """One connection to the test's own migrated database."""
+    opened = await asyncpg.connect(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def program(connection: asyncpg.Connection) -> asyncpg.Connection:
+    """The connection, after program.sql: look there for the ids."""
+    await connection.execute(PROGRAM_SQL)
+    return connection

@@ -1,0 +1,142 @@
+"""The index of every hot query, pinned. The planner is left alone: the data alone must make it choose the index."""
+
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from authsvc.ledger.partitions import create_ahead
+from datetime import date
+
+# 20 accounts of 100 cards each, 40,000 transactions over four months; each table has rows enough to make a scan dear.
+DATA_SQL = """
+    INSERT INTO accounts (id, business_name, owner_email, balance)
+    SELECT i, 'Account ' || i, 'owner' || i || '@many.example', 1000 FROM generate_series(1, 20) AS i;
+    INSERT INTO users (id, account_id, email, first_name, last_name)
+    SELECT i, 1 + i % 20, 'user' || i || '@many.example', 'U', 'X' FROM generate_series(1, 1000) AS i;
+    INSERT INTO spending_profiles (id, account_id, name)
+    SELECT i, 1 + i % 20, 'Profile ' || i FROM generate_series(1, 200) AS i;
+    INSERT INTO cards (id, account_id, user_id, spending_profile_id, lithic_card_token, card_type, status)
+    SELECT i, 1 + i % 20, 1 + (i - 1) % 1000, 1 + (i - 1) % 200, 'card-' || i, 'virtual', 'active'
+    FROM generate_series(1, 2000) AS i;
+    INSERT INTO transactions (
+        id, account_id, card_id, user_id, spending_profile_id, request_id, lithic_transaction_token, kind,
+        transaction_type, status, amount, held_minor, settled_minor, config_version, counter_epoch, explanation,
+        merchant_category_code, transaction_date
+    )
+    SELECT
+        i, c.account_id, c.id, c.user_id, c.spending_profile_id, 'request-' || i, 'token-' || i, 'AUTHORIZATION',
+        'AUTHORIZATION', 'PENDING', 1, CASE WHEN i % 50 = 0 THEN 100 ELSE 0 END, 100, 1, 1, '[]',
+        lpad((i * 7919 % 10000)::TEXT, 4, '0'), '2026-01-01Z'::TIMESTAMPTZ + i * INTERVAL '4 minutes 18 seconds'
+    FROM generate_series(1, 40000) AS i JOIN cards AS c ON c.id = 1 + i % 2000;
+    INSERT INTO request_keys (request_id, fingerprint, transaction_id, transaction_date)
+    SELECT request_id, '\\x00', id, transaction_date FROM transactions;
+"""
+
+WINDOW = "transaction_date >= '2026-02-03Z' AND transaction_date < '2026-02-04Z'"
+SPENT = "SELECT coalesce(sum(held_minor + settled_minor), 0) FROM transactions"
+
+# Query, then the one index it must use, without the name of the partition. Nothing may be read without an index.
+HOT_QUERIES = {
+    "spent by a card in a window": (
+        f"{SPENT} WHERE card_id = 77 AND {WINDOW}",
+        "card_id_transaction_date_idx",
+    ),
+    "spent by a card ever": (f"{SPENT} WHERE card_id = 77", "card_id_transaction_date_idx"),
+    "spent by a profile in a window": (
+        f"{SPENT} WHERE spending_profile_id = 7 AND {WINDOW}",
+        "spending_profile_id_transaction_date_idx",
+    ),
+    "held by an account": (
+        "SELECT coalesce(sum(held_minor), 0) FROM transactions WHERE account_id = 7 AND held_minor > 0",
+        "account_id_idx",
+    ),
+    "transactions of an account in a window": (
+        f"SELECT * FROM transactions WHERE account_id = 7 AND {WINDOW}",
+        "account_id_transaction_date_idx",
+    ),
+    "the messages of one network token": (
+        "SELECT * FROM transactions WHERE lithic_transaction_token = 'token-77'",
+        "lithic_transaction_token_idx",
+    ),
+    "transactions of a category": (
+        "SELECT * FROM transactions WHERE merchant_category_code = '5812'",
+        "merchant_category_code_idx",
+    ),
+    "a card by its token": (
+        "SELECT * FROM cards WHERE lithic_card_token = 'card-77' AND deleted_at IS NULL",
+        "cards_lithic_card_token_key",
+    ),
+    "cards by their tokens": (
+        "SELECT * FROM cards WHERE lithic_card_token = ANY ('{card-7,card-77,card-777}') AND deleted_at IS NULL",
+        "cards_lithic_card_token_key",
+    ),
+    "cards of a user": ("SELECT * FROM cards WHERE user_id = 77", "cards_user_id_idx"),
+    "cards of a profile": ("SELECT * FROM cards WHERE spending_profile_id = 77", "cards_spending_profile_id_idx"),
+    "cards of an account": ("SELECT * FROM cards WHERE account_id = 7", "cards_account_id_idx"),
+    "users of an account": ("SELECT * FROM users WHERE account_id = 7", "users_account_id_idx"),
+    "profiles of an account": ("SELECT * FROM spending_profiles WHERE account_id = 7", "spending_profiles_account_id"),
+    "a user by e-mail": (
+        "SELECT * FROM users WHERE lower(email) = 'user77@many.example' AND deleted_at IS NULL",
+        "users_email_key",
+    ),
+    "a request by its id": ("SELECT * FROM request_keys WHERE request_id = 'request-77'", "request_keys_pkey"),
+}
+
+
+@pytest.fixture
+async def traffic(connection: asyncpg.Connection) -> asyncpg.Connection:
+    """The connection, after the data above, in monthly partitions."""
+    await create_ahead(connection, 3, date(2026, 1, 1))
+    await connection.execute(DATA_SQL)
+    await connection.execute("ANALYZE")
+    return connection
+
+
+async def _plan(connection: asyncpg.Connection, query: str, *arguments: object) -> list[dict[str, Any]]:
+    """List the nodes of the plan that was run, without those that never ran."""
+    text = await connection.fetchval(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, FORMAT JSON) {query}", *arguments)
+    nodes, waiting = [], [json.loads(text)[0]["Plan"]]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if node["Actual Loops"] > 0:
+            nodes.append(node)
+    return nodes
+
+
+async def test_every_hot_query_uses_its_index_and_scans_no_table(traffic: asyncpg.Connection) -> None:
+    for name, (query, index) in HOT_QUERIES.items():
+        nodes = await _plan(traffic, query)
+        used = {node["Index Name"] for node in nodes if "Index Name" in node}
+        scanned = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+        # The empty default partition has one page or none: scanning it is the cheapest there is.
+        scanned = [table for table in scanned if table != "transactions_default"]
+        assert (name, scanned) == (name, [])
+        assert (name, {entry for entry in used if index not in entry}) == (name, set())
+        assert (name, bool(used)) == (name, True)
+
+
+async def test_a_window_reads_only_the_partitions_it_touches(traffic: asyncpg.Connection) -> None:
+    nodes = await _plan(traffic, f"{SPENT} WHERE card_id = 77 AND {WINDOW}")
+    assert {node["Relation Name"] for node in nodes if "Relation Name" in node} == {"transactions_2026_02"}
+
+
+async def test_a_request_finds_its_transaction_in_one_partition(traffic: asyncpg.Connection) -> None:
+    nodes = await _plan(
+        traffic,
+        "SELECT t.* FROM request_keys AS k"
+        " JOIN transactions AS t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date"
+        " WHERE k.request_id = 'request-20000'",
+    )
+    read = {node["Relation Name"] for node in nodes if "Relation Name" in node}
+    indexes = {node["Index Name"] for node in nodes if "Index Name" in node}
+    assert read == {"request_keys", "transactions_2026_03"}
+    assert indexes == {"request_keys_pkey", "transactions_2026_03_pkey"}
+
+
+async def test_a_check_of_a_foreign_key_uses_the_unique_index_of_its_target(traffic: asyncpg.Connection) -> None:
+    nodes = await _plan(traffic, "SELECT FROM cards WHERE id = 77 AND account_id = 18 FOR KEY SHARE")
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} <= {"cards_pkey", "cards_id_account_id_key"}
+    assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []

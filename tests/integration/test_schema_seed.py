@@ -1,0 +1,141 @@
+"""The catalogue of categories and the sample program."""
+
+import asyncpg
+import pytest
+
+from authsvc import seed
+from loader import categories
+
+
+def test_the_catalogue_holds_every_known_code_once_with_a_name_and_a_group() -> None:
+    rows = categories.catalogue()
+    codes = [row.mcc_code for row in rows]
+    assert len(rows) > 900
+    assert codes == sorted(set(codes))
+    assert [row for row in rows if not row.category_name or not row.category_group] == []
+    assert [row for row in rows if "StopIteration" in row.category_name] == []
+
+
+@pytest.mark.parametrize(
+    ("mcc_code", "group", "is_high_risk"),
+    [
+        ("0742", "Health", False),
+        ("3000", "Airlines", False),
+        ("3357", "Car Rental", False),
+        ("3501", "Lodging", False),
+        ("3999", "Lodging", False),
+        ("4111", "Transportation", False),
+        ("4511", "Airlines", False),
+        ("4829", "Cash & Money Transfer", True),
+        ("5300", "Groceries", False),
+        ("5411", "Groceries", False),
+        ("5541", "Fuel", False),
+        ("5552", "Fuel", False),
+        ("5734", "Retail", False),
+        ("5812", "Food & Dining", False),
+        ("5912", "Health", False),
+        ("5933", "Cash & Money Transfer", True),
+        ("5967", "Direct Marketing", True),
+        ("6011", "Cash & Money Transfer", True),
+        ("6051", "Cash & Money Transfer", True),
+        ("6211", "Cash & Money Transfer", True),
+        ("6300", "Insurance & Real Estate", False),
+        ("7011", "Lodging", False),
+        ("7273", "Personal Services", True),
+        ("7995", "Gambling", True),
+        ("8111", "Professional Services", False),
+        ("8220", "Education", False),
+        ("9311", "Government", False),
+        ("9406", "Gambling", True),
+        ("9950", "Other", False),
+    ],
+)
+def test_a_code_has_the_group_and_the_risk_that_people_expect(mcc_code: str, group: str, is_high_risk: bool) -> None:
+    assert categories.group_of(mcc_code) == group
+    assert (mcc_code in categories.HIGH_RISK) == is_high_risk
+
+
+def test_every_code_that_a_merchant_may_send_has_a_group() -> None:
+    groups = {categories.group_of(f"{code:04}") for code in range(10_000)}
+    assert groups == {group for _, _, group in categories.GROUP_RANGES}
+
+
+def test_every_high_risk_code_is_in_the_catalogue() -> None:
+    assert categories.HIGH_RISK <= {row.mcc_code for row in categories.catalogue()}
+
+
+async def test_filling_writes_the_catalogue_once_and_repairs_what_differs(connection: asyncpg.Connection) -> None:
+    rows = categories.catalogue()
+    assert await categories.fill(connection) == len(rows)
+    assert await categories.fill(connection) == 0
+    await connection.execute("UPDATE spending_categories SET category_group = 'Own' WHERE mcc_code IN ('5812', '7995')")
+    await connection.execute("INSERT INTO spending_categories (mcc_code, category_name) VALUES ('0001', 'Own')")
+    assert await categories.fill(connection) == 2
+    stored = await connection.fetch(
+        "SELECT mcc_code, category_name, category_group, is_high_risk FROM spending_categories WHERE mcc_code <> '0001'"
+        " ORDER BY mcc_code"
+    )
+    assert [categories.Category(**row) for row in stored] == rows
+
+
+async def test_filling_again_raises_no_version(connection: asyncpg.Connection) -> None:
+    await seed.seed(connection)
+    versions = "SELECT id, config_version, counter_epoch FROM accounts ORDER BY id"
+    before = await connection.fetch(versions)
+    await categories.fill(connection)
+    assert await connection.fetch(versions) == before
+
+
+async def test_the_sample_program_has_every_card_of_the_list_and_is_made_once(connection: asyncpg.Connection) -> None:
+    first = await seed.seed(connection)
+    versions = "SELECT id, config_version, counter_epoch FROM accounts ORDER BY id"
+    before = await connection.fetch(versions)
+    again = await seed.seed(connection)
+    assert {card.token for card in first.cards} == set(seed.PURPOSES)
+    assert (first.created, again.created) == (len(seed.PURPOSES), 0)
+    assert (first.accounts, first.users, first.profiles, first.cards) == again[1:]
+    assert await connection.fetch(versions) == before
+
+
+async def test_the_sample_program_keeps_what_was_changed(connection: asyncpg.Connection) -> None:
+    await seed.seed(connection)
+    await connection.execute("UPDATE cards SET status = 'closed' WHERE lithic_card_token = 'card_demo_open'")
+    await connection.execute("UPDATE accounts SET balance = 1 WHERE owner_email = 'olivia@northwind.example'")
+    report = await seed.seed(connection)
+    assert {card.status for card in report.cards if card.token == "card_demo_open"} == {"closed"}
+    balance = await connection.fetchval("SELECT balance FROM accounts WHERE owner_email = 'olivia@northwind.example'")
+    assert balance == 1
+
+
+async def test_the_sample_program_shows_every_kind_of_row(connection: asyncpg.Connection) -> None:
+    await seed.seed(connection)
+    shown = await connection.fetchrow("""
+        SELECT
+            (SELECT array_agg(DISTINCT status ORDER BY status) FROM cards) AS card_statuses,
+            (SELECT array_agg(DISTINCT role ORDER BY role) FROM users) AS roles,
+            (SELECT array_agg(DISTINCT status ORDER BY status) FROM users) AS user_statuses,
+            (SELECT array_agg(DISTINCT status ORDER BY status) FROM accounts) AS account_statuses,
+            (SELECT array_agg(DISTINCT limit_scope ORDER BY limit_scope) FROM spending_profiles) AS scopes,
+            (
+                SELECT array_agg(DISTINCT d ORDER BY d) FROM (
+                    SELECT spend_limit_duration FROM cards UNION SELECT spend_limit_duration FROM spending_profiles
+                ) AS durations (d) WHERE d IS NOT NULL
+            ) AS durations
+    """)
+    assert dict(shown) == {
+        "card_statuses": ["active", "closed", "inactive", "pending"],
+        "roles": ["admin", "analyst", "owner", "user"],
+        "user_statuses": ["active", "inactive", "suspended"],
+        "account_statuses": ["active", "suspended"],
+        "scopes": ["card", "shared"],
+        "durations": ["daily", "lifetime", "monthly", "transaction", "weekly", "yearly"],
+    }
+
+
+async def test_every_category_group_of_the_sample_program_exists(connection: asyncpg.Connection) -> None:
+    await seed.seed(connection)
+    unknown = await connection.fetch("""
+        SELECT category_group FROM profile_categories WHERE category_group IS NOT NULL
+        EXCEPT SELECT category_group FROM spending_categories
+    """)
+    assert unknown == []
