@@ -63,7 +63,7 @@ class Decider:
         self._in_flight_max = in_flight_max
         self._flights = Flights(self._launch)
         self._batches = Batches(self._decide, self._failed, batch_max)
-        self._repair = Repair(counters, ledger, observer)
+        self.repair = Repair(counters, ledger, observer)
         self._confirmed: list[Claim] = []
 
     @property
@@ -151,7 +151,7 @@ class Decider:
         assert card is not None and plan is not None
         moves = flight.reason is Reason.APPROVED and request.kind is not Kind.BALANCE_INQUIRY
         posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
-        epoch_min = self._repair.epoch_min(card.account.id)
+        epoch_min = self.repair.epoch_min(card.account.id)
         return Ask(
             card.account.id,
             epoch_min,
@@ -183,7 +183,7 @@ class Decider:
     async def _mend(self, flight: Flight, missing: Missing) -> None:
         card, plan = flight.card, flight.plan
         assert card is not None and plan is not None
-        await self._repair.mend(card.account.id, plan, missing)
+        await self.repair.mend(card.account.id, plan, missing)
         self._batches.submit(flight)
 
     # --- record -------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ class Decider:
         if flight.claim is not None:
             self._confirmed.append(flight.claim)
         if flight.card is not None and flight.request.kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION:
-            self._repair.outdated(flight.card.account.id, inserted.counter_epoch)
+            self.repair.outdated(flight.card.account.id, inserted.counter_epoch)
         self._flights.land(flight, answer=answer)
 
     def _replay(self, flight: Flight, stored: Stored) -> Claim | None:
@@ -300,7 +300,7 @@ class Decider:
         if card is None:
             self._directory.forget_unknown(flight.request.card_token)
         else:
-            self._repair.outdated(card.account.id, fenced.counter_epoch)
+            self.repair.outdated(card.account.id, fenced.counter_epoch)
             await self._directory.advance(card.account.id, fenced.config_version)
         self._again(flight)
 
@@ -352,11 +352,11 @@ class Decider:
         """What the counters of a plan say now; nothing is moved."""
         for _ in range(self._attempts_max):
             account_id = card.account.id
-            ask = Ask(account_id, self._repair.epoch_min(account_id), "", plan, 0, partial=False, posts=False, moves=False)
+            ask = Ask(account_id, self.repair.epoch_min(account_id), "", plan, 0, partial=False, posts=False, moves=False)
             (result,) = await self._counters.reserve([ask], [])
             if isinstance(result, Reserved):
                 return result.usage
-            await self._repair.mend(account_id, plan, result)
+            await self.repair.mend(account_id, plan, result)
         raise Unavailable("counters")
 
     async def simulate(self, request: AuthorizationRequest) -> answers.Answer:

@@ -45,7 +45,8 @@ class Shape:
 
 _ACCOUNTS = """
 INSERT INTO accounts (business_name, owner_email, balance)
-SELECT $1::TEXT || ' ' || n, $1::TEXT || '-' || n || '@example.com', $3::BIGINT / 100.0 FROM generate_series(0, $2::INTEGER - 1) AS n
+SELECT $1::TEXT || ' ' || n, $1::TEXT || '-' || n || '@example.com', $3::BIGINT / 100.0
+FROM generate_series(0, $2::INTEGER - 1) AS n
 """
 _USERS = """
 INSERT INTO users (account_id, email, first_name, last_name)
@@ -61,8 +62,8 @@ INSERT INTO cards (
     account_id, user_id, spending_profile_id, lithic_card_token, card_type, last_four, status,
     spend_limit, spend_limit_duration
 )
-SELECT a.id, u.id, p.id, $1::TEXT || '-card-' || lpad(n::TEXT, 7, '0'), 'virtual', lpad((n % 10000)::TEXT, 4, '0'), 'active',
-    (CASE WHEN n % $4::INTEGER = 0 THEN $5::BIGINT ELSE $6::BIGINT END) / 100.0, 'monthly'
+SELECT a.id, u.id, p.id, $1::TEXT || '-card-' || lpad(n::TEXT, 7, '0'), 'virtual', lpad((n % 10000)::TEXT, 4, '0'),
+    'active', (CASE WHEN n % $4::INTEGER = 0 THEN $5::BIGINT ELSE $6::BIGINT END) / 100.0, 'monthly'
 FROM generate_series(0, $2::INTEGER * $3::INTEGER - 1) AS n
 JOIN accounts AS a ON a.owner_email = $1::TEXT || '-' || n / $3 || '@example.com'
 JOIN users AS u ON u.account_id = a.id
@@ -87,7 +88,7 @@ async def fill_plain(connection: "asyncpg.Connection[asyncpg.Record]", shape: Sh
     accounts, each = shape.accounts + 1, shape.cards_each
     await connection.execute(files("bench").joinpath("procedure.sql").read_text(encoding="utf-8"))
     await connection.execute(
-        "INSERT INTO plain.accounts (id, balance_minor) SELECT n, $2::BIGINT FROM generate_series(0, $1::INTEGER - 1) AS n",
+        "INSERT INTO plain.accounts (id, balance_minor) SELECT n, $2::BIGINT FROM generate_series(0, $1::INT - 1) n",
         accounts,
         BALANCE_MINOR,
     )

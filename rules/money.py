@@ -16,7 +16,7 @@ EXPONENT: dict[str, int] = {
     for codes, exponent in ((_NO_DECIMALS, 0), (_TWO_DECIMALS, 2), (_THREE_DECIMALS, 3), (_FOUR_DECIMALS, 4))
     for code in codes.split()
 }
-"""Decimals of every active ISO 4217 currency. Metals, test codes and the like have no minor units: they are not here."""
+"""Decimals of every active ISO 4217 currency. Metals, test codes and their like are not here."""
 
 _DECIMAL_10_2_MAX = 10**10 - 1  # in hundredths
 

@@ -1,4 +1,4 @@
-"""The vocabulary of a decision. Numbers are those of the wire contract (protos/authsvc/v1/types.proto); order is precedence."""
+"""The vocabulary of a decision. Numbers are those of protos/authsvc/v1/types.proto; order is precedence."""
 
 from enum import IntEnum
 

@@ -1,4 +1,7 @@
-"""The configuration a decision looks at, the request, and the decision. Money is int minor units; instants are unix microseconds, UTC."""
+"""The configuration a decision looks at, the request, and the decision.
+
+Money is int minor units; instants are unix microseconds, UTC.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +19,7 @@ class Limit:
 
 @dataclass(slots=True)
 class Account:
-    """The business. `config_version` is the version at which every part of it that is in memory is known to be current."""
+    """The business. At `config_version` every part of it that is in memory is known to be current."""
 
     id: int
     status: str
@@ -36,7 +39,7 @@ class User:
 
 @dataclass(slots=True)
 class Profile:
-    """A spending profile, compiled. `mcc_table` has one byte for each of the 10,000 codes (see rules.mcc); None allows every code."""
+    """A spending profile, compiled. `mcc_table` has a byte for each code (see rules.mcc); None allows every code."""
 
     id: int
     limit: Limit | None
@@ -83,7 +86,7 @@ class Counter(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """One limit to hold. `counter` is the position of its counter in the plan, None for a limit on each transaction alone."""
+    """One limit to hold. `counter` is its counter's position in the plan, None for a limit on each transaction."""
 
     check: CheckName
     limit: Limit
@@ -112,7 +115,7 @@ class Plan:
 
 
 class Usage(NamedTuple):
-    """The counters before a request: the account's balance and open holds, and `used_minor` in the order of the plan's counters."""
+    """The counters before a request: the account's balance and open holds; `used_minor` in the order of the plan."""
 
     balance_minor: int
     held_minor: int
@@ -120,7 +123,7 @@ class Usage(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check of a decision, as it is explained. For funds, `limit_minor` is the balance and `used_minor` the open holds."""
+    """One check of a decision, as it is explained. For funds, `limit_minor` is the balance, `used_minor` the holds."""
 
     name: CheckName
     result: CheckResult

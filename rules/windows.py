@@ -64,7 +64,7 @@ def _start_us(day: date, timezone_name: str) -> int:
     start_us = _unix_us(midnight)
     if _wall(start_us, zone) == midnight.replace(tzinfo=None):
         return start_us
-    # The clock skips midnight. Read with the offset after the gap it lies before the jump, with the one before it, after.
+    # The clock skips midnight. Read with the offset after the gap it lies before the jump, with the other, after.
     before_s, after_s = _unix_us(midnight.replace(fold=1)) // _SECOND_US, start_us // _SECOND_US
     while after_s - before_s > 1:
         middle_s = (before_s + after_s) // 2

@@ -49,7 +49,7 @@ _PARTIAL_MESSAGE = "Part of this purchase was approved; please pay the rest in a
 
 
 class Scene(NamedTuple):
-    """What surrounds a check: what was asked, when, and how figures are told. A status that is not known stays empty."""
+    """What surrounds a check: what was asked, when, and how figures are told. An unknown status stays empty."""
 
     kind: Kind
     amount_minor: int
@@ -72,7 +72,7 @@ def scene_of(card: Card | None, request: Request) -> Scene:
 
 
 def scene_of_stored(request: Request, currency: str, timezone: str, reason: Reason) -> Scene:
-    """The scene of a stored decision, whose card may have changed since: of the statuses, what the reason still tells."""
+    """The scene of a stored decision, whose card may have changed: of the statuses, what the reason still tells."""
     asked = (request.kind, request.amount_minor, request.mcc, request.transacted_at_us)
     return Scene(*asked, currency, timezone, card_status=_CARD_STATUS.get(reason, ""))
 
@@ -169,7 +169,7 @@ def _limit_text(check: Check, scene: Scene) -> str:
     text = f"{grant} {per}, {format_minor(used, currency)} is used, {rest}"
     if check.end_us is None:
         return text
-    with_year = check.window is Window.YEARLY or _year(check.end_us, timezone) != _year(scene.instant_us, timezone)
+    with_year = _year(check.end_us, timezone) != _year(scene.instant_us, timezone)
     return f"{text} until {_moment(check.end_us, timezone, with_year=with_year)}"
 
 

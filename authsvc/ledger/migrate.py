@@ -58,7 +58,9 @@ async def status(database_url: str) -> list[tuple[str, str, bool]]:
     steps = list(reversed(list(script.walk_revisions())))
     revisions = [step.revision for step in steps]
     if current is not None and current not in revisions:
-        message = f"the database is at schema revision {current}, which this release does not know: it is too old for it"
+        message = (
+            f"the database is at schema revision {current}, which this release does not know: it is too old for it"
+        )
         raise StartupRefused(message)
     applied_count = 0 if current is None else revisions.index(current) + 1
     return [(step.revision, step.doc, index < applied_count) for index, step in enumerate(steps)]

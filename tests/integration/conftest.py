@@ -1,5 +1,6 @@
 """A connection to the test's own database, and a small program of two accounts in it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -30,3 +31,10 @@ async def program(connection: asyncpg.Connection) -> asyncpg.Connection:
     """The connection, after program.sql: look there for the ids."""
     await connection.execute(PROGRAM_SQL)
     return connection
+
+
+async def until_waiting(watcher: asyncpg.Connection, waiter: asyncpg.Connection) -> None:
+    """Return once `waiter` waits for a lock; each look is a round trip of another connection."""
+    async with asyncio.timeout(10):
+        while not await watcher.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", waiter.get_server_pid()):
+            pass

@@ -1,24 +1,27 @@
 """The index of every hot query, pinned. The planner is left alone: the data alone must make it choose the index."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from typing import Any
 
 import asyncpg
 import pytest
 
+from authsvc.embedded import Servers
 from authsvc.ledger.partitions import create_ahead
-from datetime import date
 
-# 20 accounts of 100 cards each, 40,000 transactions over four months; each table has rows enough to make a scan dear.
+# 100 accounts of 20 cards each, 40,000 transactions over four months; each table has rows enough to make a scan dear.
 DATA_SQL = """
     INSERT INTO accounts (id, business_name, owner_email, balance)
-    SELECT i, 'Account ' || i, 'owner' || i || '@many.example', 1000 FROM generate_series(1, 20) AS i;
+    SELECT i, 'Account ' || i, 'owner' || i || '@many.example', 1000 FROM generate_series(1, 100) AS i;
     INSERT INTO users (id, account_id, email, first_name, last_name)
-    SELECT i, 1 + i % 20, 'user' || i || '@many.example', 'U', 'X' FROM generate_series(1, 1000) AS i;
+    SELECT i, 1 + i % 100, 'user' || i || '@many.example', 'U', 'X' FROM generate_series(1, 1000) AS i;
     INSERT INTO spending_profiles (id, account_id, name)
-    SELECT i, 1 + i % 20, 'Profile ' || i FROM generate_series(1, 200) AS i;
+    SELECT i, 1 + i % 100, 'Profile ' || i FROM generate_series(1, 2000) AS i;
     INSERT INTO cards (id, account_id, user_id, spending_profile_id, lithic_card_token, card_type, status)
-    SELECT i, 1 + i % 20, 1 + (i - 1) % 1000, 1 + (i - 1) % 200, 'card-' || i, 'virtual', 'active'
+    SELECT i, 1 + i % 100, 1 + (i - 1) % 1000, 1 + (i - 1) % 200, 'card-' || i, 'virtual', 'active'
     FROM generate_series(1, 2000) AS i;
     INSERT INTO transactions (
         id, account_id, card_id, user_id, spending_profile_id, request_id, lithic_transaction_token, kind,
@@ -85,13 +88,30 @@ HOT_QUERIES = {
 }
 
 
+@pytest.fixture(scope="module")
+def traffic_url(servers: Servers, template: str) -> Iterator[str]:
+    """A database with the data above, in monthly partitions; made once, because these tests only read."""
+    servers.postgres.execute(f"CREATE DATABASE explain TEMPLATE {template}")
+    url = servers.postgres.url("explain")
+    asyncio.run(_fill(url))
+    yield url
+    servers.postgres.execute("DROP DATABASE explain WITH (FORCE)")
+
+
 @pytest.fixture
-async def traffic(connection: asyncpg.Connection) -> asyncpg.Connection:
-    """The connection, after the data above, in monthly partitions."""
+async def traffic(traffic_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to it."""
+    opened = await asyncpg.connect(traffic_url)
+    yield opened
+    await opened.close()
+
+
+async def _fill(url: str) -> None:
+    connection = await asyncpg.connect(url)
     await create_ahead(connection, 3, date(2026, 1, 1))
     await connection.execute(DATA_SQL)
     await connection.execute("ANALYZE")
-    return connection
+    await connection.close()
 
 
 async def _plan(connection: asyncpg.Connection, query: str, *arguments: object) -> list[dict[str, Any]]:
@@ -137,6 +157,6 @@ async def test_a_request_finds_its_transaction_in_one_partition(traffic: asyncpg
 
 
 async def test_a_check_of_a_foreign_key_uses_the_unique_index_of_its_target(traffic: asyncpg.Connection) -> None:
-    nodes = await _plan(traffic, "SELECT FROM cards WHERE id = 77 AND account_id = 18 FOR KEY SHARE")
+    nodes = await _plan(traffic, "SELECT FROM cards WHERE id = 77 AND account_id = 78 FOR KEY SHARE")
     assert {node["Index Name"] for node in nodes if "Index Name" in node} <= {"cards_pkey", "cards_id_account_id_key"}
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []

@@ -38,7 +38,10 @@ REFUSED = {
         ("UPDATE users SET id = 99 WHERE id = 12", "users_id_immutable"),
     ],
     "spending_profiles": [
-        ("UPDATE spending_profiles SET account_id = 2, name = 'Moved' WHERE id = 101", "cards_spending_profile_id_fkey"),
+        (
+            "UPDATE spending_profiles SET account_id = 2, name = 'Moved' WHERE id = 101",
+            "cards_spending_profile_id_fkey",
+        ),
         ("INSERT INTO spending_profiles (account_id, name) VALUES (99, 'N')", "spending_profiles_account_id_fkey"),
         ("UPDATE spending_profiles SET name = 'Travel' WHERE id = 102", "spending_profiles_account_id_name_key"),
         ("UPDATE spending_profiles SET spend_limit = -0.01 WHERE id = 101", "spending_profiles_spend_limit_check"),
@@ -79,18 +82,24 @@ REFUSED = {
         ("UPDATE profile_categories SET category_group = NULL WHERE id = 2", "profile_categories_target_check"),
         ("UPDATE profile_categories SET rule_type = 'maybe' WHERE id = 1", "profile_categories_rule_type_check"),
         (
-            "INSERT INTO profile_categories (spending_profile_id, spending_category_id, rule_type)"
-            " VALUES (101, 2, 'blocked')",
+            (
+                "INSERT INTO profile_categories (spending_profile_id, spending_category_id, rule_type)"
+                " VALUES (101, 2, 'blocked')"
+            ),
             "profile_categories_category_key",
         ),
         (
-            "INSERT INTO profile_categories (spending_profile_id, category_group, rule_type)"
-            " VALUES (101, 'Airlines', 'allowed')",
+            (
+                "INSERT INTO profile_categories (spending_profile_id, category_group, rule_type)"
+                " VALUES (101, 'Airlines', 'allowed')"
+            ),
             "profile_categories_group_key",
         ),
         (
-            "INSERT INTO profile_categories (spending_profile_id, category_group, rule_type)"
-            " VALUES (999, 'Airlines', 'allowed')",
+            (
+                "INSERT INTO profile_categories (spending_profile_id, category_group, rule_type)"
+                " VALUES (999, 'Airlines', 'allowed')"
+            ),
             "profile_categories_spending_profile_id_fkey",
         ),
     ],
@@ -197,9 +206,7 @@ async def _refusal(connection: asyncpg.Connection, statement: str) -> str:
 
 
 @pytest.mark.parametrize("table", REFUSED)
-async def test_a_write_that_breaks_a_constraint_is_refused_by_its_name(
-    program: asyncpg.Connection, table: str
-) -> None:
+async def test_a_write_that_breaks_a_constraint_is_refused_by_its_name(program: asyncpg.Connection, table: str) -> None:
     refusals = [(statement, constraint, await _refusal(program, statement)) for statement, constraint in REFUSED[table]]
     assert [case for case in refusals if not case[2].endswith(case[1])] == []
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.integration.conftest import PROGRAM_SQL
+from tests.integration.conftest import PROGRAM_SQL, until_waiting
 
 ABSENT = "absent"
 NOTHING = ((0, 0), (0, 0), [])
@@ -142,7 +142,7 @@ SETTINGS = {
 
 ACCOUNTS = {
     "UPDATE accounts SET status = 'suspended' WHERE id = 1": ((1, 0), (0, 0), [ACCOUNT_1]),
-    "UPDATE accounts SET status = 'suspended'": ((1, 0), (1, 0), [ACCOUNT_1, (2, "account", [2], ABSENT)]),
+    "UPDATE accounts SET status = 'suspended' WHERE id < 3": ((1, 0), (1, 0), [ACCOUNT_1, (2, "account", [2], ABSENT)]),
     "UPDATE accounts SET currency = 'EUR' WHERE id = 1": ((1, 1), (0, 0), [ACCOUNT_1]),
     "UPDATE accounts SET deleted_at = now() WHERE id = 1": ((1, 0), (0, 0), [ACCOUNT_1]),
     "UPDATE accounts SET balance = balance + 5 WHERE id = 1": ((0, 1), (0, 0), []),
@@ -249,9 +249,7 @@ async def test_more_ids_or_tokens_than_a_message_holds_become_null(
     assert (await listener.heard(program))[-1]["ids"] is None
 
 
-async def test_accounts_are_locked_in_the_order_of_their_ids(
-    program: asyncpg.Connection, pool: asyncpg.Pool
-) -> None:
+async def test_accounts_are_locked_in_the_order_of_their_ids(program: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     lock = "SELECT id FROM accounts WHERE id = $1 FOR UPDATE SKIP LOCKED"
     for held, free in ((1, 2), (2, None)):
         async with pool.acquire() as holder, pool.acquire() as changer:
@@ -259,7 +257,7 @@ async def test_accounts_are_locked_in_the_order_of_their_ids(
             await holding.start()
             await holder.fetchval(lock, held)
             change = asyncio.create_task(changer.execute("UPDATE cards SET spend_limit = $1::INTEGER", held))
-            await _until_waiting(program, changer.get_server_pid())
+            await until_waiting(program, changer)
             other = 3 - held
             assert await program.fetchval(lock, other) == free
             await holding.commit()
@@ -278,7 +276,7 @@ async def test_whoever_locks_the_account_at_the_old_version_finds_nothing_once_t
             recorder.fetch("SELECT FROM accounts WHERE id = 1 AND config_version = $1 FOR SHARE", version)
         )
         async with pool.acquire() as watcher:
-            await _until_waiting(watcher, recorder.get_server_pid())
+            await until_waiting(watcher, recorder)
         await change.commit()
         assert await fence == []
 
@@ -299,10 +297,3 @@ async def test_a_change_that_is_rolled_back_raises_and_tells_nothing(
 async def _versions(connection: asyncpg.Connection) -> list[tuple[int, int]]:
     rows = await connection.fetch("SELECT config_version, counter_epoch FROM accounts WHERE id < 3 ORDER BY id")
     return [(row["config_version"], row["counter_epoch"]) for row in rows]
-
-
-async def _until_waiting(connection: asyncpg.Connection, pid: int) -> None:
-    """Wait until a server process waits for a lock."""
-    async with asyncio.timeout(10):
-        while not await connection.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid):
-            await asyncio.sleep(0)

@@ -1,0 +1,236 @@
+"""The composition root: the only place that knows which adapters stand behind the ports."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+import uvloop
+
+from authsvc import logs
+from authsvc.clock import Clock, SystemClock
+from authsvc.counters.store import RedisCounters
+from authsvc.decide import Decider
+from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
+from authsvc.ledger.store import PostgresLedger, open_pool, open_recorders
+from authsvc.metrics import Metrics
+from authsvc.reaper import Reaper
+from authsvc.server import Server
+from authsvc.servicers import AuthorizationServicer
+from authsvc.settings import Settings
+from loader.directory import Directory
+from loader.source import PostgresSource
+from loader.watch import Watch
+
+_NOTIFICATION_WAIT_S: Final = 0.1
+_LISTENER_PING_S: Final = 5.0
+_RETRY_S: Final = 0.2
+_HEALTH_PERIOD_S: Final = 0.5
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Service:
+    """One worker's parts, wired."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    directory: Directory
+    watch: Watch
+    counters: RedisCounters
+    ledger: PostgresLedger
+    decider: Decider
+    reaper: Reaper
+    servicer: AuthorizationServicer
+    server: Server
+    port: int = 0
+
+
+async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[Service], None], worker: int = 0) -> None:
+    """Serve until `stop` is set, then drain. `ready` is called once requests can be decided.
+
+    Raises `StartupRefused` when the service could not keep its promises here.
+    """
+    async with AsyncExitStack() as stack:
+        service = await wire(settings, stack)
+        await _check_counters(service.counters)
+        await _background(stack, service.watch.run())
+        await service.watch.ready()
+        await _warm(service.directory)
+        stop_metrics, metrics_port = service.metrics.serve(
+            settings.host, settings.metrics_port + worker if settings.metrics_port else 0
+        )
+        stack.callback(stop_metrics)
+        service.port = await service.server.start()
+        await _background(stack, _reap(service))
+        await _background(stack, _health(service))
+        _log.info("worker %d serves on port %d, metrics on port %d", worker, service.port, metrics_port)
+        ready(service)
+        await stop.wait()
+        _log.info("worker %d drains", worker)
+        service.servicer.drain()
+        await service.server.stop(settings.drain_timeout_ms / 1000)
+        _log.info("worker %d stops", worker)
+
+
+async def wire(
+    settings: Settings, stack: AsyncExitStack, clock: Clock | None = None, extra: Iterable[grpc.GenericRpcHandler] = ()
+) -> Service:
+    """Connect to PostgreSQL and Redis and put the parts together; `stack` closes what was opened."""
+    clock = clock or SystemClock()
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    metrics = Metrics()
+    timeout_ms = settings.pg_statement_timeout_ms
+    try:
+        pool = await open_pool(
+            settings.database_url,
+            size_min=settings.pg_pool_min,
+            size_max=settings.pg_pool_max,
+            idle_s=settings.pg_idle_s,
+            statement_timeout_ms=timeout_ms,
+        )
+        stack.callback(pool.terminate)
+        recorders = await open_recorders(settings.database_url, statement_timeout_ms=timeout_ms)
+        stack.callback(recorders.terminate)
+    except OSError as error:
+        raise StartupRefused("the database cannot be reached") from error
+    source = PostgresSource(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    directory = Directory(
+        source,
+        clock.monotonic_s,
+        cards_max=settings.directory_cards_max,
+        unknown_max=settings.negative_max,
+        unknown_ttl_s=settings.negative_ttl_ms / 1000,
+        notification_wait_s=_NOTIFICATION_WAIT_S,
+    )
+    watch = Watch(settings.database_url, directory, ping_s=_LISTENER_PING_S, retry_s=_RETRY_S)
+    counters = RedisCounters(
+        settings.redis_url,
+        timeout_ms=settings.redis_timeout_ms,
+        record_ttl_ms=settings.record_ttl_ms,
+        counters_ttl_s=settings.counters_ttl_s,
+    )
+    stack.push_async_callback(counters.close)
+    ledger = PostgresLedger(pool, recorders, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    decider = Decider(
+        directory,
+        counters,
+        ledger,
+        clock,
+        metrics,
+        batch_max=settings.batch_max,
+        in_flight_max=settings.requests_in_flight_max,
+        attempts_max=settings.decision_attempts_max,
+    )
+    reaper = Reaper(counters, ledger, decider.repair, metrics, grace_ms=settings.reaper_grace_ms)
+    servicer = AuthorizationServicer(
+        decider,
+        ledger,
+        clock,
+        metrics,
+        logs.DecisionLog() if settings.log_decisions else None,
+        default_deadline_ms=settings.default_deadline_ms,
+        streams_max=settings.streams_max,
+        stream_in_flight_max=settings.stream_in_flight_max,
+    )
+    server = Server(settings, servicer, extra)
+    _gauges(metrics, directory, decider, pool)
+    return Service(settings, clock, metrics, directory, watch, counters, ledger, decider, reaper, servicer, server)
+
+
+def _gauges(metrics: Metrics, directory: Directory, decider: Decider, pool: Any) -> None:  # noqa: ANN401 - asyncpg's pool
+    counts = directory.counts
+    metrics.watch("authsvc_directory_cards", "Cards in memory.", lambda: len(directory))
+    metrics.watch("authsvc_listener_up", "1 while configuration changes are heard.", lambda: float(directory.listening))
+    metrics.watch("authsvc_in_flight", "Requests being decided.", lambda: decider.in_flight)
+    metrics.watch("authsvc_pool_size", "Open database connections.", pool.get_size)
+    metrics.watch("authsvc_pool_idle", "Idle database connections.", pool.get_idle_size)
+    metrics.count("authsvc_directory_hits", "Cards found in memory.", lambda: counts.hits)
+    metrics.count("authsvc_directory_misses", "Cards not found in memory.", lambda: counts.misses)
+    metrics.count("authsvc_directory_unknown_hits", "Tokens known to be unknown.", lambda: counts.unknown_hits)
+    metrics.count("authsvc_directory_loads", "Cards asked of the database.", lambda: counts.loads)
+    metrics.count("authsvc_directory_resyncs", "Times the listener was lost and came back.", lambda: counts.resyncs)
+
+
+async def _check_counters(counters: RedisCounters) -> None:
+    try:
+        policy = await counters.eviction_policy()
+    except Unavailable as error:
+        raise StartupRefused("Redis cannot be reached") from error
+    if policy not in ("noeviction", ""):
+        raise StartupRefused(f"Redis may evict keys (maxmemory-policy is {policy}); set it to noeviction")
+
+
+async def _warm(directory: Directory) -> None:
+    reported = 0
+
+    def progress(cards: int) -> None:
+        nonlocal reported
+        if cards - reported >= 20_000:
+            reported = cards
+            _log.info("directory: %d cards read", cards)
+
+    count = await directory.warm(progress)
+    _log.info("directory: warm with %d cards", count)
+
+
+async def _reap(service: Service) -> None:
+    while True:
+        await asyncio.sleep(service.settings.reaper_interval_ms / 1000)
+        try:
+            await service.reaper.sweep()
+        except AuthsvcError as error:
+            _log.warning("reaper: %s", error)
+        except Exception as error:  # noqa: BLE001 - it must go on; the next round tries again
+            service.metrics.failed(error)
+
+
+async def _health(service: Service) -> None:
+    """Healthy while every part that decisions need answers."""
+    said: bool | None = None
+    while True:
+        up = {"database": await _answers(service.ledger.ping()), "counters": await _answers(service.counters.ping())}
+        for part, part_up in up.items():
+            service.metrics.part(part, up=part_up)
+        healthy = all(up.values())
+        if healthy != said:
+            said = healthy
+            _log.log(logging.INFO if healthy else logging.WARNING, "health: %s", up)
+            await service.server.report(healthy=healthy)
+        await asyncio.sleep(_HEALTH_PERIOD_S)
+
+
+async def _answers(ping: Coroutine[Any, Any, None]) -> bool:
+    try:
+        await ping
+    except AuthsvcError:
+        return False
+    return True
+
+
+async def _background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    stack.push_async_callback(end)
+
+
+def run_worker(settings: Settings, ready: Callable[[Service], None], worker: int = 0) -> None:
+    """A whole process: serve until SIGTERM or SIGINT."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(settings, stop, ready, worker)
+
+    uvloop.run(main())

@@ -1,0 +1,58 @@
+"""The gRPC server: its options, its health, its reflection."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from authsvc.settings import Settings
+from authsvc.v1 import authorization_pb2
+from authsvc.v1.authorization_pb2_grpc import add_AuthorizationServiceServicer_to_server
+
+AUTHORIZATION_SERVICE: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"].full_name
+# The empty name stands for the server as a whole.
+_HEALTH_NAMES: Final = ("", AUTHORIZATION_SERVICE)
+
+
+class Server:
+    """A server that is not serving until it is told so."""
+
+    def __init__(self, settings: Settings, servicer: object, extra: Iterable[grpc.GenericRpcHandler] = ()) -> None:
+        """`extra` handlers run beside the service, on the same stack."""
+        self._grpc = grpc.aio.server(
+            options=[
+                # Workers share the port; the kernel spreads connections over them.
+                ("grpc.so_reuseport", 1),
+                ("grpc.max_receive_message_length", settings.message_max_bytes),
+                ("grpc.max_send_message_length", settings.message_max_bytes),
+            ]
+        )
+        add_AuthorizationServiceServicer_to_server(servicer, self._grpc)
+        self._grpc.add_generic_rpc_handlers(tuple(extra))
+        self._health = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if settings.reflection:
+            reflection.enable_server_reflection((*_HEALTH_NAMES[1:], HEALTH_SERVICE, reflection.SERVICE_NAME), self._grpc)
+        self._address = f"{settings.host}:{settings.port}"
+
+    async def start(self) -> int:
+        """Listen, not yet healthy. Returns the port."""
+        port = self._grpc.add_insecure_port(self._address)
+        await self.report(healthy=False)
+        await self._grpc.start()
+        return port
+
+    async def report(self, *, healthy: bool) -> None:
+        """What grpc.health.v1 says from now on."""
+        status: Any = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in _HEALTH_NAMES:
+            await self._health.set(name, status)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new calls; those under way have `grace_s` to end."""
+        await self._health.enter_graceful_shutdown()
+        await self._grpc.stop(grace_s)

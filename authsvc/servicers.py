@@ -1,0 +1,246 @@
+"""The gRPC methods: a message in, a decision or a status out. Everything that a caller may be told goes through here."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+import grpc
+
+from authsvc import codec
+from authsvc.clock import Clock
+from authsvc.decide import Decider
+from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, status_name
+from authsvc.flight import Flight
+from authsvc.logs import DecisionLog
+from authsvc.metrics import Metrics
+from authsvc.ports import Ledger
+from authsvc.spending import spending_power
+from authsvc.streams import Stream
+from authsvc.v1 import authorization_pb2 as pb
+from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
+
+Context = grpc.aio.ServicerContext
+_INTERNAL_TEXT: Final = "internal error"
+
+
+def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
+    """The status of an error, and what may be said of it."""
+    code = grpc.StatusCode[status_name(error)]
+    return code, _INTERNAL_TEXT if code is grpc.StatusCode.INTERNAL else str(error)
+
+
+def _guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Turns errors into statuses. An exception that escapes a handler would send its text to the caller."""
+
+    @functools.wraps(method)
+    async def guarded(self: "AuthorizationServicer", message: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+        try:
+            return await method(self, message, context)
+        except grpc.aio.AbortError:
+            raise
+        except AuthsvcError as error:
+            await self.abort(context, error)
+        except Exception as error:  # noqa: BLE001 - nothing of it may leave
+            self.metrics.failed(error)
+            await self.abort(context, error)
+
+    return guarded
+
+
+class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc] # generated code has no types
+    """The service's methods. Holds no state but the streams that are open."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        ledger: Ledger,
+        clock: Clock,
+        metrics: Metrics,
+        log: DecisionLog | None,
+        *,
+        default_deadline_ms: int,
+        streams_max: int,
+        stream_in_flight_max: int,
+    ) -> None:
+        """`log` None: decisions are not logged. `default_deadline_ms` is for requests that bring no deadline."""
+        self._decider = decider
+        self._ledger = ledger
+        self._clock = clock
+        self.metrics = metrics
+        self._log = log
+        self._log_lines: list[dict[str, Any]] = []
+        self._default_deadline_s = default_deadline_ms / 1000
+        self._streams_max = streams_max
+        self._stream_in_flight_max = stream_in_flight_max
+        self._streams: set[Stream] = set()
+
+    # --- methods ------------------------------------------------------------------------------------------------
+
+    @_guarded
+    async def Authorize(self, message: pb.AuthorizeRequest, context: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
+        """One decision."""
+        landed: asyncio.Future[Flight] = asyncio.get_running_loop().create_future()
+
+        def done(flight: Flight) -> None:
+            if not landed.done():
+                landed.set_result(flight)
+
+        flight = self._submit(message, self._patience_s(context), done)
+        try:
+            await landed
+        except asyncio.CancelledError:
+            # The caller is gone: whatever is not recorded yet must not be.
+            flight.abandoned = True
+            raise
+        if flight.error is not None:
+            raise flight.error
+        return self._response(flight)
+
+    async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
+        """Any number of decisions in flight on one connection."""
+        if len(self._streams) >= self._streams_max:
+            await self.abort(context, Overloaded("too many streams are open"))
+        stream = Stream(self._submit_to, self._default_deadline_s, self._stream_in_flight_max)
+        self._streams.add(stream)
+        try:
+            await stream.serve(context)
+        finally:
+            self._streams.discard(stream)
+
+    @_guarded
+    async def BatchAuthorize(self, message: pb.BatchAuthorizeRequest, context: Context) -> pb.BatchAuthorizeResponse:  # noqa: N802 - gRPC's
+        """Up to 1,000 decisions, each on its own, order kept."""
+        requests = message.requests
+        if not 0 < len(requests) <= codec.BATCH_MAX:
+            raise InvalidRequest("requests", f"must hold 1 to {codec.BATCH_MAX} requests")
+        results: list[pb.AuthorizeResult | None] = [None] * len(requests)
+        open_count = len(requests)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        flights: list[Flight] = []
+
+        def settle(position: int, result: pb.AuthorizeResult) -> None:
+            nonlocal open_count
+            results[position] = result
+            open_count -= 1
+            if not open_count and not finished.done():
+                finished.set_result(None)
+
+        patience_s = self._patience_s(context)
+        for position, request in enumerate(requests):
+            flight = self._submit_to(request, patience_s, functools.partial(settle, position))
+            if flight is not None:
+                flights.append(flight)
+        try:
+            await finished
+        except asyncio.CancelledError:
+            for flight in flights:
+                flight.abandoned = True
+            raise
+        return pb.BatchAuthorizeResponse(results=results)
+
+    @_guarded
+    async def Simulate(self, message: pb.AuthorizeRequest, _: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
+        """The full evaluation; nothing is reserved or recorded."""
+        started_s = self._clock.monotonic_s()
+        answer = await self._decider.simulate(codec.request_of(message, self._clock.now_us()))
+        elapsed_us = round((self._clock.monotonic_s() - started_s) * 1e6)
+        return codec.response_of(answer, elapsed_us, list_checks=True)
+
+    @_guarded
+    async def GetSpendingPower(  # noqa: N802 - gRPC's
+        self, message: pb.GetSpendingPowerRequest, _: Context
+    ) -> pb.GetSpendingPowerResponse:
+        """What a card may still spend."""
+        token = codec.card_token_of(message)
+        at_us = codec.instant_us_of("at", message.at) if message.HasField("at") else self._clock.now_us()
+        card = await self._decider.card(token)
+        if card is None:
+            raise NotFound("no card has this token")
+        return codec.spending_power_of(await spending_power(card, at_us, self._ledger))
+
+    # --- what they share ----------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Streams take no more requests; they end when what they took is answered."""
+        for stream in self._streams:
+            stream.drain()
+
+    async def abort(self, context: Context, error: BaseException) -> NoReturn:
+        """End a call with the status of an error."""
+        code, text = status_of(error)
+        self.metrics.refused(code.name)
+        await context.abort(code, text)
+        raise error
+
+    def _patience_s(self, context: Context) -> float:
+        remaining_s: float | None = context.time_remaining()
+        return self._default_deadline_s if remaining_s is None else remaining_s
+
+    def _submit(self, message: pb.AuthorizeRequest, patience_s: float, done: Callable[[Flight], None]) -> Flight:
+        request = codec.request_of(message, self._clock.now_us())
+        return self._decider.submit(request, self._clock.monotonic_s() + patience_s, done)
+
+    def _submit_to(
+        self, message: pb.AuthorizeRequest, patience_s: float, settle: Callable[[pb.AuthorizeResult], None]
+    ) -> Flight | None:
+        """Decide one of many. Exactly one result goes to `settle`, at once where the request cannot be taken: then None."""
+        try:
+            return self._submit(message, patience_s, lambda flight: settle(self._result(flight)))
+        except AuthsvcError as error:
+            settle(self._error(message.request_id, error))
+            return None
+
+    def _response(self, flight: Flight) -> pb.AuthorizeResponse:
+        answer = flight.answer
+        assert answer is not None
+        elapsed_s = self._clock.monotonic_s() - flight.started_s
+        self.metrics.decided(answer.decision, answer.reason, elapsed_s, replayed=answer.replayed)
+        response = codec.response_of(answer, round(elapsed_s * 1e6), list_checks=flight.request.explain)
+        if self._log is not None:
+            self._note(flight, response)
+        return response
+
+    def _result(self, flight: Flight) -> pb.AuthorizeResult:
+        if flight.error is not None:
+            return self._error(flight.request.request_id, flight.error)
+        return pb.AuthorizeResult(request_id=flight.request.request_id, response=self._response(flight))
+
+    def _error(self, request_id: str, error: BaseException) -> pb.AuthorizeResult:
+        code, text = status_of(error)
+        self.metrics.refused(code.name)
+        field = error.field if isinstance(error, InvalidRequest) else ""
+        return pb.AuthorizeResult(
+            request_id=request_id, error=pb.Error(code=code.value[0], message=text, field=field)
+        )
+
+    def _note(self, flight: Flight, response: pb.AuthorizeResponse) -> None:
+        """One structured line a decision; the lines of one turn of the loop go out in one write."""
+        assert flight.answer is not None
+        if not self._log_lines:
+            asyncio.get_running_loop().call_soon(self._write_lines)
+        self._log_lines.append(
+            {
+                "event": "decision",
+                "at_us": self._clock.now_us(),
+                "request_id": response.request_id,
+                "card_token": flight.request.card_token,
+                "decision": flight.answer.decision.name,
+                "reason": flight.answer.reason.name,
+                "kind": flight.request.kind.name,
+                "amount_minor": flight.request.amount_minor,
+                "approved_minor": response.approved_minor,
+                "currency": flight.request.currency,
+                "mcc": flight.request.mcc,
+                "transaction_id": response.transaction_id,
+                "config_version": response.config_version,
+                "replayed": response.replayed,
+                "attempts": flight.attempts,
+                "elapsed_us": response.elapsed_us,
+            }
+        )
+
+    def _write_lines(self) -> None:
+        lines, self._log_lines = self._log_lines, []
+        assert self._log is not None
+        self._log.write(lines)

@@ -1,0 +1,76 @@
+"""One AuthorizeStream call: requests are read while earlier ones are decided, answers are written as they are ready."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from authsvc.flight import Flight
+from authsvc.v1 import authorization_pb2 as pb
+
+_Submit = Callable[[pb.AuthorizeRequest, float, Callable[[pb.AuthorizeResult], None]], Flight | None]
+
+
+class Stream:
+    """The state of one stream: how many are in flight, and which answers wait to be written."""
+
+    def __init__(self, submit: _Submit, patience_s: float, in_flight_max: int) -> None:
+        """`submit` decides one request and gives its result back by a call. `patience_s` is each request's deadline."""
+        self._submit = submit
+        self._patience_s = patience_s
+        self._in_flight_max = in_flight_max
+        self._in_flight: dict[int, Flight] = {}
+        self._open = 0
+        self._outbox: deque[pb.AuthorizeResult] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._reader: asyncio.Task[None] | None = None
+
+    def drain(self) -> None:
+        """Take no more requests."""
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def serve(self, context: Any) -> None:  # noqa: ANN401 - grpc's context has no useful type
+        """Until the caller has sent everything and has every answer, or is gone."""
+        self._reader = asyncio.get_running_loop().create_task(self._read(context))
+        self._reader.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not (self._reader.done() and self._open == 0 and not self._outbox):
+                if not self._outbox:
+                    self._wake.clear()
+                    await self._wake.wait()
+                while self._outbox:
+                    await context.write(self._outbox.popleft())
+        finally:
+            self._reader.cancel()
+            for flight in self._in_flight.values():
+                flight.abandoned = True
+
+    async def _read(self, context: Any) -> None:  # noqa: ANN401 - as above
+        number = 0
+        while (message := await context.read()) is not grpc.aio.EOF:
+            number += 1
+            self._take(number, message)
+            if self._open >= self._in_flight_max:
+                # The transport's flow control holds further requests back.
+                self._room.clear()
+                await self._room.wait()
+
+    def _take(self, number: int, message: pb.AuthorizeRequest) -> None:
+        self._open += 1
+
+        def settle(result: pb.AuthorizeResult) -> None:
+            self._in_flight.pop(number, None)
+            self._open -= 1
+            self._outbox.append(result)
+            self._wake.set()
+            if self._open < self._in_flight_max:
+                self._room.set()
+
+        flight = self._submit(message, self._patience_s, settle)
+        if flight is not None and not flight.landed:
+            self._in_flight[number] = flight

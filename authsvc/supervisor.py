@@ -1,0 +1,143 @@
+"""`authsvc serve`: embedded servers if nothing else is given, the schema, and one or more worker processes."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from types import FrameType
+from typing import Final
+
+import orjson
+
+from authsvc import app, logs
+from authsvc.errors import StartupRefused
+from authsvc.ledger.prepare import prepare
+from authsvc.settings import PREFIX, Settings
+
+_RESTART_PAUSE_S: Final = 0.5
+SERVERS_FILE: Final = "servers.json"
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Serve in the foreground until SIGTERM or SIGINT, then drain. Prints `ready on HOST:PORT` when requests are decided."""
+    logs.configure(settings.log_level)
+    with ExitStack() as stack:
+        settings = _with_servers(settings, stack)
+        prepare(str(settings.database_url))
+        if settings.workers == 1:
+            app.run_worker(settings, lambda service: _say_ready(settings.host, service.port))
+            return 0
+        return _Workers(settings, stack).run()
+
+
+def _say_ready(host: str, port: int) -> None:
+    sys.stdout.write(f"ready on {host}:{port}\n")
+    sys.stdout.flush()
+
+
+def _with_servers(settings: Settings, stack: ExitStack) -> Settings:
+    """Starts embedded servers where none are given, and leaves a note for other commands of where they are."""
+    if not settings.embedded:
+        return settings
+    from authsvc.embedded import Servers  # noqa: PLC0415 - an optional extra
+
+    # A Ctrl-C while they start must still stop them.
+    signal.signal(signal.SIGTERM, _interrupt)
+    servers = stack.enter_context(Servers.start(settings.data_dir))
+    urls = {"database_url": servers.database_url, "redis_url": servers.redis_url}
+    note = settings.data_dir / SERVERS_FILE
+    note.write_bytes(orjson.dumps(urls))
+    stack.callback(note.unlink, missing_ok=True)
+    return settings.model_copy(update=urls)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class _Workers:
+    """Several workers on one port. One that dies is started again; one that never becomes ready ends them all."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        # A port of 0 is chosen once, for all; holding it (not listening) keeps others from taking it meanwhile.
+        held = stack.enter_context(socket.socket())
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((settings.host, settings.port))
+        self._settings = settings.model_copy(update={"port": held.getsockname()[1]})
+        self._stopping = threading.Event()
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._ready: set[int] = set()
+        self._lock = threading.Lock()
+        self._failed = False
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        keepers = [threading.Thread(target=self._keep, args=(index,)) for index in range(self._settings.workers)]
+        for keeper in keepers:
+            keeper.start()
+        for keeper in keepers:
+            keeper.join()
+        return 1 if self._failed else 0
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+        for process in list(self._processes.values()):
+            process.terminate()
+
+    def _keep(self, index: int) -> None:
+        while not self._stopping.is_set():
+            process = self._processes[index] = self._start(index)
+            if self._stopping.is_set():
+                process.terminate()
+            assert process.stdout is not None
+            ready = False
+            for line in process.stdout:
+                ready = ready or self._heard(index, line)
+            code = process.wait()
+            if self._stopping.is_set():
+                return
+            _log.error("worker %d ended with %d", index, code)
+            if not ready:
+                self._failed = True
+                self._stop(signal.SIGTERM, None)
+                return
+            self._stopping.wait(_RESTART_PAUSE_S)
+
+    def _start(self, index: int) -> subprocess.Popen[str]:
+        given = {
+            f"{PREFIX}{name.upper()}": str(value)
+            for name, value in self._settings.model_dump(mode="json").items()
+            if value is not None
+        }
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "authsvc", "worker", str(index)],
+            env=os.environ | given,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _heard(self, index: int, line: str) -> bool:
+        if not line.startswith("ready"):
+            return False
+        with self._lock:
+            self._ready.add(index)
+            if len(self._ready) == self._settings.workers:
+                _say_ready(self._settings.host, self._settings.port)
+                # Said once, not again when a worker is restarted.
+                self._ready = {-1}
+        return True
+
+
+def run_worker(settings: Settings, index: int) -> None:
+    """The child's side: one worker of several. Raises `StartupRefused` like `serve`."""
+    logs.configure(settings.log_level)
+    if settings.embedded:
+        raise StartupRefused("a worker is given its servers by the process that starts it")
+    app.run_worker(settings, lambda service: _say_ready(settings.host, service.port), index)

@@ -1,0 +1,142 @@
+"""The phases of a run, in rounds: what is compared is measured close together, because machines are noisy."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from bench import generator, procedure
+from bench.generator import Mode, Outcome
+
+# Calls a second to prepare for, before the first round has shown what it takes.
+FIRST_GUESS: Final[dict[Mode, int]] = {"echo": 9_000, "unary": 6_000, "stream": 15_000, "batch": 120}
+ROOM: Final = 1.5
+# What the callers look like: four connections, as from four replicas of a caller.
+CONNECTIONS: Final = 4
+UNARY_IN_FLIGHT: Final = 16
+STREAM_IN_FLIGHT: Final = 64
+BATCH_IN_FLIGHT: Final = 1
+PROCEDURE_CONNECTIONS: Final = 16
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One thing to measure. `name` is what the table calls it."""
+
+    name: str
+    mode: Mode | None
+    port: int
+    cards: list[str]
+    service_pid: int
+    connections: int
+    in_flight: int
+
+
+@dataclass
+class Results:
+    """Every outcome, by phase, in order of the rounds; and the answers, by the prefix of their request ids."""
+
+    outcomes: dict[str, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
+    answers: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> dict[str, dict[str, int]]:
+        """Error answers by phase; empty when there were none."""
+        found: dict[str, dict[str, int]] = {}
+        for name, outcomes in self.outcomes.items():
+            for outcome in outcomes:
+                for text, count in outcome.errors.items():
+                    of_phase = found.setdefault(name, {})
+                    of_phase[text] = of_phase.get(text, 0) + count
+        return found
+
+    def median(self, name: str, figure: Callable[[Outcome], float]) -> float:
+        """The median of a figure over the rounds of a phase."""
+        return median(figure(outcome) for outcome in self.outcomes[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """Requests a second of one phase over another's: the median of the rounds' own ratios."""
+        pairs = zip(self.outcomes[name], self.outcomes[other], strict=True)
+        return median(one.per_second / two.per_second if two.per_second else 0.0 for one, two in pairs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often, against what."""
+
+    run: str
+    seconds: float
+    warmup_s: float
+    rounds: int
+    transacted_at_us: int
+    database_url: str
+    watched: dict[str, list[int]]
+
+
+async def run_rounds(plan: Plan, phases: list[Phase], results: Results, told: Callable[[str], None]) -> None:
+    """Runs every phase once a round; `told` hears the name of each as it starts."""
+    for number in range(plan.rounds):
+        for phase in phases:
+            told(phase.name)
+            outcome = await _run(plan, phase, number, results)
+            results.outcomes[phase.name].append(outcome)
+
+
+async def _run(plan: Plan, phase: Phase, number: int, results: Results) -> Outcome:
+    if phase.mode is None:
+        return await procedure.run_in_process(_procedure_job(plan, phase, number))
+    job = _job(plan, phase, number, results.outcomes[phase.name])
+    outcome = await generator.run_in_process(job)
+    if phase.mode != "echo":
+        results.answers[f"{job.run}-"] = outcome.decisions
+    if outcome.exhausted and outcome.seconds < plan.seconds / 2:
+        # Faster than guessed: what there was is too short to count. Once more, prepared for more.
+        job = dataclasses.replace(job, run=f"{job.run}x", seed=job.seed + 500, calls_max=job.calls_max * 4)
+        outcome = await generator.run_in_process(job)
+        if phase.mode != "echo":
+            results.answers[f"{job.run}-"] = outcome.decisions
+    return outcome
+
+
+def _job(plan: Plan, phase: Phase, number: int, before: Iterable[Outcome]) -> generator.Job:
+    assert phase.mode is not None
+    size = 100 if phase.mode == "batch" else 1
+    known = [outcome.per_second / size for outcome in before]
+    a_second = max(known) * ROOM if known else FIRST_GUESS[phase.mode] * ROOM
+    return generator.Job(
+        mode=phase.mode,
+        host="127.0.0.1",
+        port=phase.port,
+        cards=phase.cards,
+        run=f"{plan.run}-{_slug(phase.name)}-{number}",
+        transacted_at_us=plan.transacted_at_us,
+        connections=phase.connections,
+        in_flight=phase.in_flight,
+        batch=size,
+        warmup_s=plan.warmup_s,
+        seconds=plan.seconds,
+        calls_max=int(a_second * (plan.warmup_s + plan.seconds)) + 1_000,
+        seed=number + 1,
+        watched=plan.watched | {"service": [phase.service_pid]},
+    )
+
+
+def _procedure_job(plan: Plan, phase: Phase, number: int) -> procedure.Job:
+    return procedure.Job(
+        database_url=plan.database_url,
+        cards=phase.cards,
+        run=f"{plan.run}-{_slug(phase.name)}-{number}",
+        transacted_at_us=plan.transacted_at_us,
+        connections=phase.connections,
+        warmup_s=plan.warmup_s,
+        seconds=plan.seconds,
+        calls_max=int(8_000 * (plan.warmup_s + plan.seconds)),
+        seed=number + 1,
+        watched=plan.watched,
+    )
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

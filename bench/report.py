@@ -1,0 +1,144 @@
+"""The table that people read and the JSON that scripts read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.phases import Results
+from bench.rules_speed import Speed
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure with what it must reach and what it should. For `at_most` less is better."""
+
+    name: str
+    value: float
+    must: float
+    goal: float
+    unit: str = ""
+    at_most: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """`goal`, `reached` or `missed`."""
+
+        def holds(bound: float) -> bool:
+            return self.value <= bound if self.at_most else self.value >= bound
+
+        return "goal" if holds(self.goal) else "reached" if holds(self.must) else "missed"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What cards cost in memory, and what many of them do to speed: medians of the same run."""
+
+    cards: int
+    bytes_a_card: float
+    load_s: float
+    unary_ratio: float
+    stream_ratio: float
+
+
+GROUPS = ("service", "postgres", "valkey", "generator")
+
+
+def targets(results: Results, speed: Speed) -> list[Target]:
+    """The figures that the project holds itself to."""
+    return [
+        Target("unary / echo", results.ratio("Authorize", "echo"), 0.55, 0.8),
+        Target("stream / echo", results.ratio("AuthorizeStream", "echo"), 1.3, 2.0),
+        Target("hot account / spread, unary", results.ratio("Authorize, hot", "Authorize"), 0.7, 0.9),
+        Target("hot account / spread, stream", results.ratio("AuthorizeStream, hot", "AuthorizeStream"), 0.7, 0.9),
+        Target("hot stream / hot procedure", results.ratio("AuthorizeStream, hot", "procedure, hot"), 4.0, 8.0),
+        Target("stream / procedure", results.ratio("AuthorizeStream", "procedure"), 4.0, 8.0),
+        Target("rules.evaluate", speed.evaluate_us, 5.0, 2.0, unit="µs", at_most=True),
+    ]
+
+
+def show(console: Console, results: Results, speed: Speed, memory: Memory | None) -> None:
+    """Prints everything."""
+    console.print(_figures(results))
+    console.print(_targets(targets(results, speed)))
+    console.print(f"rules: evaluate {speed.evaluate_us:.2f} µs, settle {speed.settle_us:.2f} µs a call")
+    if memory is not None:
+        console.print(
+            f"{memory.cards:,} cards in the directory: {memory.bytes_a_card:,.0f} bytes a card, loaded in "
+            f"{memory.load_s:.1f} s; speed against 100 cards: unary {memory.unary_ratio:.2f}, "
+            f"stream {memory.stream_ratio:.2f}"
+        )
+
+
+def as_json(
+    results: Results, speed: Speed, memory: Memory | None, problems: list[str], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything, for scripts. CPU is microseconds a request."""
+    phases = {
+        name: {**_row(results, name), "rounds": [round(outcome.per_second) for outcome in outcomes]}
+        for name, outcomes in results.outcomes.items()
+    }
+    return {
+        "about": dict(about),
+        "phases": phases,
+        "targets": [asdict(target) | {"verdict": target.verdict} for target in targets(results, speed)],
+        "rules": asdict(speed),
+        "memory": None if memory is None else asdict(memory),
+        "errors": results.errors,
+        "problems": problems,
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Writes the JSON; makes the folder when it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _row(results: Results, name: str) -> dict[str, float]:
+    return {
+        "requests_per_second": results.median(name, lambda outcome: outcome.per_second),
+        "p50_ms": results.median(name, lambda outcome: outcome.p50_ms),
+        "p99_ms": results.median(name, lambda outcome: outcome.p99_ms),
+        "ratio_to_echo": results.ratio(name, "echo"),
+    } | {
+        f"cpu_{group}_us": results.median(name, lambda outcome, group=group: outcome.cpu_us(group))  # type: ignore[misc]
+        for group in GROUPS
+    }
+
+
+def _figures(results: Results) -> Table:
+    table = Table(title="Requests of the same run (medians of the rounds; CPU in µs a request)")
+    table.add_column("phase")
+    for heading in ("requests/s", "p50 ms", "p99 ms", *GROUPS, "/ echo"):
+        table.add_column(heading, justify="right")
+    for name in results.outcomes:
+        row = _row(results, name)
+        table.add_row(
+            name,
+            f"{row['requests_per_second']:,.0f}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+            *(f"{row[f'cpu_{group}_us']:.0f}" for group in GROUPS),
+            f"{row['ratio_to_echo']:.2f}",
+        )
+    return table
+
+
+def _targets(figures: list[Target]) -> Table:
+    table = Table(title="Targets")
+    table.add_column("figure")
+    for heading in ("measured", "must", "goal"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    colours = {"goal": "green", "reached": "yellow", "missed": "red"}
+    for one in figures:
+        sign = "≤" if one.at_most else "≥"
+        bounds = [f"{sign} {bound:g} {one.unit}".rstrip() for bound in (one.must, one.goal)]
+        shown = f"[{colours[one.verdict]}]{one.verdict}[/]"
+        table.add_row(one.name, f"{one.value:.2f} {one.unit}".rstrip(), *bounds, shown)
+    return table
