@@ -31,8 +31,8 @@ _NETWORKS: Final = {number: name.removeprefix("NETWORK_") if number else "" for 
 _MCC: Final = re.compile(r"[0-9]{4}")
 _CODE: Final = re.compile(r"[A-Z]{3}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-# From 0001-01-01 to 9999-12-31, what the well-known type allows.
-_SECONDS_MIN, _SECONDS_MAX = -62_135_596_800, 253_402_300_799
+# From 1970 to the end of 9998: calendar windows around the ends of the calendar itself cannot be told.
+_SECONDS_MIN, _SECONDS_MAX = 0, 253_370_764_799
 _NANOS_MAX: Final = 999_999_999
 
 
@@ -96,7 +96,7 @@ def card_token_of(message: pb.GetSpendingPowerRequest) -> str:
 def instant_us_of(field: str, at: Timestamp) -> int:
     """Microseconds since the Unix epoch; nanoseconds beyond are dropped."""
     if not (_SECONDS_MIN <= at.seconds <= _SECONDS_MAX and 0 <= at.nanos <= _NANOS_MAX):
-        raise InvalidRequest(field, "is not a valid timestamp")
+        raise InvalidRequest(field, "must be a valid timestamp from 1970 on")
     return at.seconds * 1_000_000 + at.nanos // 1_000
 
 

@@ -109,7 +109,7 @@ class Decider:
             self._flights.land(flight, error=InvalidRequest("currency", f"must be the account's, {card.account.currency}"))
             return False
         flight.reason, flight.plan = evaluate(card, request)
-        if flight.reason is not Reason.APPROVED and request.explain and card is not None:
+        if flight.reason is not Reason.APPROVED and request.explain and card is not None and request.amount_minor:
             # Declined already, but whoever asks for an explanation is shown the counters too.
             flight.plan = plan_for(card, request.transacted_at_us)
         return True
@@ -367,7 +367,7 @@ class Decider:
             raise InvalidRequest("currency", f"must be the account's, {card.account.currency}")
         reason, plan = evaluate(card, request)
         verdict, usage = verdict_without_counters(reason, request), None
-        if card is not None and (plan is not None or reason is not Reason.APPROVED):
+        if card is not None and (plan is not None or (reason is not Reason.APPROVED and request.amount_minor)):
             plan = plan or plan_for(card, request.transacted_at_us)
             usage = await self.usage(card, plan)
             settled = settle(plan, request, usage)

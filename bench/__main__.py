@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import platform
 import tempfile
 import uuid
@@ -48,20 +49,23 @@ async def _measure(
     await dataset.fill_plain(connection, shape)
     plan = _plan(servers, seconds, rounds)
     results, of_memory = phases.Results(), phases.Results()
-    steps = rounds * (8 + (4 if with_memory else 0))
+    steps = itertools.count()
+    total = 1 + 8 * rounds + (2 + 4 * rounds if with_memory else 0)
     with _progress(console) as progress:
-        bar = progress.add_task("starting", total=steps)
+        bar = progress.add_task("starting", total=total)
 
         def told(name: str) -> None:
-            progress.update(bar, description=name, advance=1)
+            progress.update(bar, description=name, completed=next(steps))
 
         with (
             processes.echo() as echo,
             processes.service(servers.database_url, servers.redis_url, folder / "service.log") as service,
         ):
+            await phases.touch(plan, _touch(service, shape), results, told)
             await phases.run_rounds(plan, _phases(echo, service, shape), results, told)
         urls = servers.valkey.url(1), servers.valkey.url(2)
         kept = await memory.measure(plan, urls, folder, of_memory, told) if with_memory else None
+        progress.update(bar, description="done", completed=total)
     speed = rules_speed.measure()
     errors = sum(sum(counts.values()) for counts in (results.errors | of_memory.errors).values())
     problems = await books.problems(connection, results.answers, errors) + await books.plain_problems(connection)
@@ -84,6 +88,11 @@ def _plan(servers: Servers, seconds: float, rounds: int) -> phases.Plan:
         database_url=servers.database_url,
         watched={name: [pid for pid in pids if pid is not None] for name, pids in watched.items()},
     )
+
+
+def _touch(service: processes.Process, shape: dataset.Shape) -> Phase:
+    cards = shape.spread + shape.hot
+    return Phase("first touch, stream", "stream", service.port, cards, service.pid, CONNECTIONS, UNARY_IN_FLIGHT)
 
 
 def _phases(echo: processes.Process, service: processes.Process, shape: dataset.Shape) -> list[Phase]:

@@ -1,15 +1,19 @@
-"""A no-op unary echo on the service's own server stack (grpc.aio on uvloop): what every result is compared with.
+"""A no-op unary echo on the service's own server stack: what every result is compared with.
 
-`python -m bench.echo` runs it alone and prints its port; `handlers()` is the same method for a running server.
+`python -m bench.echo` runs it alone and prints its port: the same Server, loop, options, health and reflection as the
+service, with nothing behind them.
 """
 
 import asyncio
-import contextlib
 import signal
 from typing import Final
 
 import grpc
 import uvloop
+
+from authsvc import settings
+from authsvc.server import Server
+from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
 
 SERVICE: Final = "authsvc.bench.Echo"
 
@@ -23,23 +27,9 @@ def handlers() -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, {"Call": grpc.unary_unary_rpc_method_handler(_echo)})
 
 
-async def start(message_max_bytes: int = 1_048_576) -> tuple[grpc.aio.Server, int]:
-    """A running echo server and its port; the options are those of the service."""
-    server = grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", 1),
-            ("grpc.max_receive_message_length", message_max_bytes),
-            ("grpc.max_send_message_length", message_max_bytes),
-        ]
-    )
-    server.add_generic_rpc_handlers((handlers(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, port
-
-
 async def _serve() -> None:
-    server, port = await start()
+    server = Server(settings.load({}, port=0), AuthorizationServiceServicer(), extra=(handlers(),))
+    port = await server.start()
     print(port, flush=True)  # the parent reads it
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,5 +39,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve())
+    uvloop.run(_serve())

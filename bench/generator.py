@@ -35,7 +35,10 @@ DRAIN_MAX_S: Final = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """One phase. `calls_max` calls are prepared; a phase that would need more ends early and says so (`exhausted`)."""
+    """One phase. `calls_max` calls are prepared; a phase that would need more ends early and says so (`exhausted`).
+
+    `once_each` sends one request for each card and ends: what the first touch of a card costs.
+    """
 
     mode: Mode
     host: str
@@ -52,6 +55,7 @@ class Job:
     seed: int = 1
     timeout: str | None = "2S"
     path: str | None = None
+    once_each: bool = False
     watched: dict[str, list[int]] = field(default_factory=dict)
 
 
@@ -88,7 +92,9 @@ def build_lanes(job: Job, tally: Tally) -> list[Lane]:
     share = job.calls_max // job.connections
     lanes: list[Lane] = []
     for number in range(job.connections):
-        swipes = traffic.swipes(job.cards, job.seed * 1_000 + number)
+        seed = job.seed * 1_000 + number
+        mine = job.cards[number :: job.connections]
+        swipes = traffic.once_each(mine, seed) if job.once_each else traffic.swipes(job.cards, seed)
         wanted = share * job.batch if job.mode == "batch" else share
         messages = traffic.serialised(swipes, wanted, f"{job.run}-{number}", job.transacted_at_us)
         if job.mode == "stream":

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
+from authsvc.v1 import authorization_pb2 as pb
 from bench.http2 import Connection, RequestHeaders, data_frames, end_of_stream
 
 Reader = Callable[[bytes, int, int, "Tally"], None]
@@ -35,14 +36,16 @@ def read_response(data: bytes, start: int, stop: int, tally: Tally) -> None:
         tally.errors["an answer without a decision"] += 1
 
 
-def read_result(data: bytes, start: int, stop: int, tally: Tally) -> None:
+def read_result(data: bytes, start: int, stop: int, tally: Tally) -> None:  # noqa: ARG001  (a Reader)
     """Counts an AuthorizeResult: the decision of its response (field 2), or its error (field 3)."""
     at = start + 2 + data[start + 1] if data[start] == 0x0A else start
     if data[at] == 0x12:
         length, at = _varint(data, at + 1)
         read_response(data, at, at + length, tally)
     else:
-        tally.errors[f"error answer {data[at + 1 : stop]!r}"] += 1
+        length, at = _varint(data, at + 1)
+        error = pb.Error.FromString(data[at : at + length])
+        tally.errors[f"status {error.code} {error.message}"] += 1
 
 
 def read_results(data: bytes, start: int, stop: int, tally: Tally) -> None:

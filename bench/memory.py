@@ -5,8 +5,11 @@ cards cost, and rounds of load on one and the other show what they do to speed.
 """
 
 import contextlib
+import dataclasses
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 import psutil
@@ -17,6 +20,8 @@ from bench.dataset import Shape
 from bench.report import Memory
 
 FEW = Shape(accounts=1, cards_each=50, name="few")  # with the hot account: 100 cards
+# Of many cards so many are asked about: enough to see what memory costs, few enough to touch each of them first.
+ASKED: Final = 4_000
 MANY = Shape(accounts=1_999, cards_each=50, name="many")
 
 
@@ -58,6 +63,10 @@ async def measure(
             for mode in ("unary", "stream")
             for process, shape in ((few, FEW), (many, MANY))
         ]
+        for process, shape in ((few, FEW), (many, MANY)):
+            first = _phase(f"first touch of {shape.name}", "stream", process, shape)
+            first = dataclasses.replace(first, in_flight=phases.UNARY_IN_FLIGHT)
+            await phases.touch(plan, first, results, told)
         await phases.run_rounds(plan, rounds, results, told)
     cards = _count(MANY)
     return Memory(
@@ -75,6 +84,7 @@ def _count(shape: Shape) -> int:
 
 def _phase(name: str, mode: str, process: processes.Process, shape: Shape) -> phases.Phase:
     cards = shape.spread + shape.hot
+    cards = random.Random(1).sample(cards, min(ASKED, len(cards)))
     if mode == "unary":
         return phases.Phase(name, "unary", process.port, cards, process.pid, phases.CONNECTIONS, phases.UNARY_IN_FLIGHT)
     return phases.Phase(name, "stream", process.port, cards, process.pid, phases.CONNECTIONS, phases.STREAM_IN_FLIGHT)

@@ -18,6 +18,8 @@ CONNECTIONS: Final = 4
 UNARY_IN_FLIGHT: Final = 16
 STREAM_IN_FLIGHT: Final = 64
 BATCH_IN_FLIGHT: Final = 1
+BATCH_SIZE: Final = 100
+TOUCH_MAX_S: Final = 120.0
 PROCEDURE_CONNECTIONS: Final = 16
 
 
@@ -32,6 +34,7 @@ class Phase:
     service_pid: int
     connections: int
     in_flight: int
+    once_each: bool = False
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Results:
 
     def ratio(self, name: str, other: str) -> float:
         """Requests a second of one phase over another's: the median of the rounds' own ratios."""
-        pairs = zip(self.outcomes[name], self.outcomes[other], strict=True)
+        pairs = zip(self.outcomes[name], self.outcomes[other], strict=False)
         return median(one.per_second / two.per_second if two.per_second else 0.0 for one, two in pairs)
 
 
@@ -84,6 +87,16 @@ async def run_rounds(plan: Plan, phases: list[Phase], results: Results, told: Ca
             results.outcomes[phase.name].append(outcome)
 
 
+async def touch(plan: Plan, phase: Phase, results: Results, told: Callable[[str], None]) -> None:
+    """Sends one request for each card of a phase, however long it takes.
+
+    It shows what a decision costs whose counters are not in memory yet, and gets that out of the way of the rounds.
+    """
+    told(phase.name)
+    once = dataclasses.replace(plan, seconds=TOUCH_MAX_S, warmup_s=0.0)
+    results.outcomes[phase.name].append(await _run(once, dataclasses.replace(phase, once_each=True), 0, results))
+
+
 async def _run(plan: Plan, phase: Phase, number: int, results: Results) -> Outcome:
     if phase.mode is None:
         return await procedure.run_in_process(_procedure_job(plan, phase, number))
@@ -91,7 +104,7 @@ async def _run(plan: Plan, phase: Phase, number: int, results: Results) -> Outco
     outcome = await generator.run_in_process(job)
     if phase.mode != "echo":
         results.answers[f"{job.run}-"] = outcome.decisions
-    if outcome.exhausted and outcome.seconds < plan.seconds / 2:
+    if outcome.exhausted and not phase.once_each and outcome.seconds < plan.seconds / 2:
         # Faster than guessed: what there was is too short to count. Once more, prepared for more.
         job = dataclasses.replace(job, run=f"{job.run}x", seed=job.seed + 500, calls_max=job.calls_max * 4)
         outcome = await generator.run_in_process(job)
@@ -102,7 +115,7 @@ async def _run(plan: Plan, phase: Phase, number: int, results: Results) -> Outco
 
 def _job(plan: Plan, phase: Phase, number: int, before: Iterable[Outcome]) -> generator.Job:
     assert phase.mode is not None
-    size = 100 if phase.mode == "batch" else 1
+    size = BATCH_SIZE if phase.mode == "batch" else 1
     known = [outcome.per_second / size for outcome in before]
     a_second = max(known) * ROOM if known else FIRST_GUESS[phase.mode] * ROOM
     return generator.Job(
@@ -117,7 +130,8 @@ def _job(plan: Plan, phase: Phase, number: int, before: Iterable[Outcome]) -> ge
         batch=size,
         warmup_s=plan.warmup_s,
         seconds=plan.seconds,
-        calls_max=int(a_second * (plan.warmup_s + plan.seconds)) + 1_000,
+        calls_max=len(phase.cards) if phase.once_each else int(a_second * (plan.warmup_s + plan.seconds)) + 1_000,
+        once_each=phase.once_each,
         seed=number + 1,
         watched=plan.watched | {"service": [phase.service_pid]},
     )

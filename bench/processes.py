@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 READY_MAX_S: Final = 120.0
 STOP_MAX_S: Final = 30.0
+SERVE: Final = ("-m", "authsvc", "serve")
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,7 @@ def service(database_url: str, redis_url: str, log: Path, **settings: str) -> It
     started = time.perf_counter()
     with (
         log.open("wb") as lines,
-        subprocess.Popen(
-            [sys.executable, "-m", "authsvc", "serve"], env=environment, stdout=lines, stderr=subprocess.STDOUT
-        ) as process,
+        subprocess.Popen([sys.executable, *SERVE], env=environment, stdout=lines, stderr=subprocess.STDOUT) as process,
     ):
         try:
             _wait_until_serving(process, port, log)

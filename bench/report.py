@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -112,19 +113,21 @@ def _row(results: Results, name: str) -> dict[str, float]:
 
 
 def _figures(results: Results) -> Table:
-    table = Table(title="Requests of the same run (medians of the rounds; CPU in µs a request)")
-    table.add_column("phase")
-    for heading in ("requests/s", "p50 ms", "p99 ms", *GROUPS, "/ echo"):
-        table.add_column(heading, justify="right")
+    table = Table(
+        title="Medians of the rounds. p50, p99: ms. The last four: µs of CPU a request.", box=box.SIMPLE, padding=0
+    )
+    table.add_column("phase", no_wrap=True)
+    for heading in ("req/s", "/echo", "p50", "p99", "serv.", "PG", "Valkey", "gen."):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=6)
     for name in results.outcomes:
         row = _row(results, name)
         table.add_row(
             name,
             f"{row['requests_per_second']:,.0f}",
+            f"{row['ratio_to_echo']:.2f}",
             f"{row['p50_ms']:.1f}",
             f"{row['p99_ms']:.1f}",
             *(f"{row[f'cpu_{group}_us']:.0f}" for group in GROUPS),
-            f"{row['ratio_to_echo']:.2f}",
         )
     return table
 

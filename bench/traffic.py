@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from authsvc.v1 import authorization_pb2 as pb
@@ -51,6 +51,12 @@ def swipes(cards: Sequence[str], seed: int) -> Iterator[Swipe]:
         yield Swipe(cards[chance.randrange(len(cards))], amount_minor, mcc, descriptor)
 
 
+def once_each(cards: Sequence[str], seed: int) -> Iterator[Swipe]:
+    """One authorization for each card, in their order."""
+    for token, swipe in zip(cards, swipes(cards, seed), strict=False):
+        yield replace(swipe, card_token=token)
+
+
 def request(swipe: Swipe, request_id: str, transacted_at_us: int) -> pb.AuthorizeRequest:
     """The request as the bridge would send it."""
     message = pb.AuthorizeRequest(
@@ -78,7 +84,7 @@ def request(swipe: Swipe, request_id: str, transacted_at_us: int) -> pb.Authoriz
 
 
 def serialised(traffic: Iterator[Swipe], count: int, run: str, transacted_at_us: int) -> list[bytes]:
-    """`count` AuthorizeRequests; the ids are `run` and the place in the list, in DIGITS digits."""
+    """At most `count` AuthorizeRequests; the ids are `run` and the place in the list, in DIGITS digits."""
     return [
         request(swipe, f"{run}-{at:0{DIGITS}}", transacted_at_us).SerializeToString()
         for at, swipe in zip(range(count), traffic, strict=False)

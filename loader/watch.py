@@ -34,7 +34,14 @@ class Watch:
         while True:
             try:
                 await self._listen()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, SourceUnavailable) as error:
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                TimeoutError,
+                SourceUnavailable,
+            ) as error:
                 _log.warning("configuration listener lost: %s", type(error).__name__)
             self._directory.listening = False
             await asyncio.sleep(self._retry_s)

@@ -7,90 +7,95 @@
 -- ARGV[2]: how long a record is kept, ms. ARGV[3]: JSON, the accounts' ids, for the index.
 -- Returns for each ask {1, epoch, moved, balance, held, used...} as it was before the move,
 -- or {0, epoch (0: rebuild), 1 if the funds are missing, positions of missing counters...}.
-local asks = cjson.decode(ARGV[1])
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local epochs = {}
-for account = 1, (#KEYS - 1) / 2 do
-  epochs[account] = redis.call('HGET', KEYS[account * 2], 'e')
-end
-for _, id in ipairs(cjson.decode(ARGV[3])) do
-  redis.call('ZADD', KEYS[1], now_ms, id)
-end
-
-local function has(flags, bit)
-  return math.floor(flags / bit) % 2 == 1
-end
+local call, floor = redis.call, math.floor
+local time = call('TIME')
+local now_ms = time[1] * 1000 + floor(time[2] / 1000)
 
 local function share(record_key, record, epoch)
   -- A duplicate shares the reservation and becomes one more owner: only the last owner's release gives it back.
   local owners, rest = string.match(record, '^(%d+) (.*)$')
-  redis.call('SET', record_key, (owners + 1) .. ' ' .. rest, 'KEEPTTL')
-  local answer = {1, tonumber(epoch)}
-  for figure in string.gmatch(rest, '%S+') do
-    answer[#answer + 1] = tonumber(figure)
-  end
+  call('SET', record_key, (owners + 1) .. ' ' .. rest, 'KEEPTTL')
+  local answer = {1, epoch}
+  for figure in string.gmatch(rest, '%S+') do answer[#answer + 1] = tonumber(figure) end
   return answer
 end
 
 local function missing(values, epoch)
   local answer = nil
-  if not (values[1] and values[2]) then answer = {0, tonumber(epoch), 1} end
-  for i = 3, #values do
+  if not (values[2] and values[3]) then answer = {0, epoch, 1} end
+  for i = 4, #values do
     if not values[i] then
-      answer = answer or {0, tonumber(epoch), 0}
-      answer[#answer + 1] = i - 3
+      answer = answer or {0, epoch, 0}
+      answer[#answer + 1] = i - 4
     end
   end
   return answer
 end
 
-local answers = {}
-for position, ask in ipairs(asks) do
-  local account, epoch_min, name, flags, amount, terms = ask[1], ask[2], ask[3], ask[4], ask[5], ask[6]
-  local counters, pending, epoch = KEYS[account * 2], KEYS[account * 2 + 1], epochs[account]
-  local answer
-  if not epoch or tonumber(epoch) < epoch_min then
-    answer = {0, 0, 1}
-  else
-    local record_key = counters .. ':' .. epoch .. ':' .. name
-    local moves = has(flags, 1)
-    local record = moves and redis.call('GET', record_key)
-    if record then
-      answer = share(record_key, record, epoch)
-    else
-      local fields = {'b', 'h'}
-      for i = 2, #terms, 2 do fields[#fields + 1] = terms[i] end
-      local values = redis.call('HMGET', counters, unpack(fields))
-      answer = missing(values, epoch)
-      if not answer then
-        local room = amount
-        local function cap(limit) if limit < room then room = limit end end
-        for i = 1, #values do values[i] = tonumber(values[i]) end
-        if has(flags, 8) then cap(values[1] - values[2]) end
-        if terms[1] >= 0 then cap(terms[1]) end
-        for i = 3, #values do
-          local limit = terms[(i - 1) * 2 - 1]
-          if limit >= 0 then cap(limit - values[i]) end
-        end
-        local moved = 0
-        if moves and (room == amount or (room > 0 and has(flags, 2))) then moved = room end
-        answer = {1, tonumber(epoch), moved, unpack(values)}
-        if moved > 0 then
-          if has(flags, 4) then
-            redis.call('HINCRBY', counters, 'b', -moved)
-          else
-            redis.call('HINCRBY', counters, 'h', moved)
-          end
-          for i = 3, #fields do redis.call('HINCRBY', counters, fields[i], moved) end
-          for i = 3, #answer do answer[i] = string.format('%.0f', answer[i]) end
-          redis.call('SET', record_key, '1 ' .. table.concat(answer, ' ', 3), 'PX', ARGV[2])
-          redis.call('ZADD', pending, now_ms, name)
-          for i = 3, #answer do answer[i] = tonumber(answer[i]) end
-        end
-      end
-    end
+local function least_room(values, amount, enforced, terms)
+  local room = amount
+  if enforced and values[2] - values[3] < room then room = values[2] - values[3] end
+  if terms[1] >= 0 and terms[1] < room then room = terms[1] end
+  for i = 4, #values do
+    local limit = terms[(i - 4) * 2 + 3]
+    if limit >= 0 and limit - values[i] < room then room = limit - values[i] end
   end
-  answers[position] = answer
+  return room
 end
+
+local function exact(number)
+  -- Lua writes 14 digits of a number; a counter may have more.
+  if number < 1e14 and number > -1e14 then return number end
+  return string.format('%.0f', number)
+end
+
+local function move(counters, values, fields, moved, posts)
+  local changes = {posts and 'b' or 'h', exact(posts and values[2] - moved or values[3] + moved)}
+  for i = 4, #fields do
+    changes[#changes + 1] = fields[i]
+    changes[#changes + 1] = exact(values[i] + moved)
+  end
+  call('HSET', counters, unpack(changes))
+end
+
+local function decide(ask)
+  local account, epoch_min, name, flags, amount, terms = ask[1], ask[2], ask[3], ask[4], ask[5], ask[6]
+  local counters, pending = KEYS[account * 2], KEYS[account * 2 + 1]
+  local fields = {'e', 'b', 'h'}
+  for i = 2, #terms, 2 do fields[#fields + 1] = terms[i] end
+  local values = call('HMGET', counters, unpack(fields))
+  local epoch = tonumber(values[1] or 0)
+  if epoch == 0 or epoch < epoch_min then return {0, 0, 1} end
+  local record_key
+  if flags % 2 == 1 then
+    record_key = counters .. ':' .. values[1] .. ':' .. name
+    local record = call('GET', record_key)
+    if record then return share(record_key, record, epoch) end
+  end
+  local lacking = missing(values, epoch)
+  if lacking then return lacking end
+  for i = 2, #values do values[i] = tonumber(values[i]) end
+  local room = least_room(values, amount, flags >= 8, terms)
+  local moved = 0
+  if record_key and (room == amount or (room > 0 and floor(flags / 2) % 2 == 1)) then moved = room end
+  if moved > 0 then
+    -- Pending without a record: it was forgotten while nobody could tell its fate. The counters hold it, for whom?
+    if call('ZADD', pending, now_ms, name) == 0 then return {0, 0, 1} end
+    move(counters, values, fields, moved, floor(flags / 4) % 2 == 1)
+    local figures = {1, moved}
+    for i = 2, #values do figures[#figures + 1] = exact(values[i]) end
+    call('SET', record_key, table.concat(figures, ' '), 'PX', ARGV[2])
+  end
+  return {1, epoch, moved, unpack(values, 2)}
+end
+
+local active = {}
+for _, id in ipairs(cjson.decode(ARGV[3])) do
+  active[#active + 1] = now_ms
+  active[#active + 1] = id
+end
+call('ZADD', KEYS[1], unpack(active))
+
+local answers = cjson.decode(ARGV[1])
+for position, ask in ipairs(answers) do answers[position] = decide(ask) end
 return answers

@@ -12,8 +12,6 @@ from rules.types import Plan, Usage
 
 _MOVES, _PARTIAL, _POSTS, _FUNDS = 1, 2, 4, 8
 _NO_LIMIT: Final = -1
-# Records outlive the counters they belong to, so that a slow owner's release never meets counters without their record.
-_RECORD_MARGIN: Final = 2
 _PENDING_MAX: Final = 1_000
 
 
@@ -53,7 +51,7 @@ class RedisCounters:
     """The `Counters` port on one Redis or Valkey server (with replicas, if you like)."""
 
     def __init__(self, url: str, *, timeout_ms: int, record_ttl_ms: int, counters_ttl_s: int) -> None:
-        """`record_ttl_ms`: how long a committed reservation is remembered for duplicates. `counters_ttl_s`: how long an epoch lasts.
+        """`record_ttl_ms`: how long a reservation is remembered for duplicates. `counters_ttl_s`: how long an epoch lasts.
 
         When an account's counters expire they are gone together with their epoch marker, so they are rebuilt: it is how
         the windows of long ago are tidied away.
@@ -86,11 +84,10 @@ class RedisCounters:
         accounts = _Accounts()
         body = orjson.dumps([_encode_ask(accounts.number(ask.account_id), ask) for ask in asks])
         ids = orjson.dumps(accounts.ids())
-        record_ms = self._counters_ttl_ms * _RECORD_MARGIN
 
         def build(run: str) -> list[Command]:
             keys = [index_key(run), *accounts.keys(run)]
-            reserving = self._hot.script("reserve", keys, body, record_ms, ids)
+            reserving = self._hot.script("reserve", keys, body, self._record_ttl_ms, ids)
             return [*self._confirming(self._hot, run, confirmed), reserving]
 
         run, answers = await self._hot.call(build)
@@ -178,7 +175,7 @@ class RedisCounters:
             return []
         accounts = _Accounts()
         body = [(accounts.number(account_id), epoch, group) for (account_id, epoch), group in names.items()]
-        return [link.script("confirm", accounts.keys(run), orjson.dumps(body), self._record_ttl_ms)]
+        return [link.script("confirm", accounts.keys(run), orjson.dumps(body))]
 
     async def _if_still(self, run: str, command: Callable[[], Command]) -> None:
         """Another server process has no use for it: it will be rebuilt there."""

@@ -81,16 +81,19 @@ class Places:
         user = postgres_user()
         keep = None if data_dir is None else data_dir.resolve()
         lock_fd = None if keep is None else _lock(keep)
-        sockets = _run_dir(user)
+        try:
+            places = cls(_run_dir(user), keep, user, lock_fd)
+        except BaseException:
+            _unlock(lock_fd)
+            raise
         for name, owner in (("postgres", user), ("valkey", None)):
-            make_private(sockets / name, owner)
-        return cls(sockets, keep, user, lock_fd)
+            make_private(places.run / name, owner)
+        return places
 
     def release(self) -> None:
         """Remove what is temporary and give the data directory back."""
         shutil.rmtree(self.run, ignore_errors=True)
-        if self.lock_fd is not None:
-            os.close(self.lock_fd)
+        _unlock(self.lock_fd)
 
     def log(self, server: str) -> Path:
         """The log of a server, from this start on."""
@@ -182,6 +185,11 @@ def _lock(keep: Path) -> int:
             return lock_fd
     os.close(lock_fd)
     raise StartupRefused(f"the data directory {keep} is in use by another process")
+
+
+def _unlock(lock_fd: int | None) -> None:
+    if lock_fd is not None:
+        os.close(lock_fd)
 
 
 def _cannot_enter(folder: Path, user: SystemUser) -> str:

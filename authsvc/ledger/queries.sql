@@ -1,22 +1,27 @@
 -- name: record
 -- One batch of decisions in one commit: a row is inserted only if both versions it was evaluated under are current.
 -- Returns for each row its id if it was inserted, and the account's versions as they are now.
-WITH input AS MATERIALIZED (
-    SELECT * FROM unnest(
-        $1::text[], $2::bytea[], $3::int[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
-        $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::int[],
-        $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bigint[], $24::text[],
-        $25::text[], $26::text[], $27::text[], $28::timestamptz[]
-    ) WITH ORDINALITY AS input (
-        request_id, fingerprint, account_id, card_id, user_id, profile_id, config_version, counter_epoch,
-        kind, reason, asked_minor, approved_minor, held_minor, settled_minor, currency, divisor,
-        transaction_token, merchant_id, merchant_name, mcc, city, state, merchant_amount_minor, merchant_currency,
-        country, entry_and_network, explanation, transaction_date, position
-    )
+--
+-- $1: the rows, separated by chr(30), their fields by chr(31); no field holds control characters. An empty field is NULL.
+-- $2: the accounts of the rows.
+WITH lines AS MATERIALIZED (
+    SELECT string_to_array(line, chr(31), '') AS f, position
+    FROM unnest(string_to_array($1::text, chr(30))) WITH ORDINALITY AS split (line, position)
+), input AS MATERIALIZED (
+    SELECT
+        position, f[1] AS request_id, decode(f[2], 'hex') AS fingerprint, f[3]::int AS account_id, f[4]::int AS card_id,
+        f[5]::int AS user_id, f[6]::int AS profile_id, f[7]::bigint AS config_version, f[8]::bigint AS counter_epoch,
+        f[9] AS kind, f[10] AS reason, f[11]::bigint AS asked_minor, f[12]::bigint AS approved_minor,
+        f[13]::bigint AS held_minor, f[14]::bigint AS settled_minor, f[15] AS currency, f[16]::int AS divisor,
+        f[17] AS transaction_token, f[18] AS merchant_id, f[19] AS merchant_name, f[20] AS mcc, f[21] AS city,
+        f[22] AS state, f[23] AS country, f[24]::bigint AS merchant_amount_minor, f[25] AS merchant_currency,
+        f[26] AS entry_mode, f[27] AS network, f[28] AS explanation,
+        timestamptz 'epoch' + f[29]::bigint * interval '1 microsecond' AS transaction_date
+    FROM lines
 ), current AS MATERIALIZED (
     -- The share lock keeps the versions as they are until this commit.
     SELECT id, config_version, counter_epoch FROM accounts
-    WHERE id = ANY($29::int[]) ORDER BY id FOR SHARE
+    WHERE id = ANY($2::int[]) ORDER BY id FOR SHARE
 ), valid AS MATERIALIZED (
     SELECT input.*, nextval('transactions_id_seq') AS id
     FROM input JOIN current ON current.id = input.account_id
@@ -37,7 +42,7 @@ WITH input AS MATERIALIZED (
         transaction_date
     )
     SELECT
-        valid.id, account_id, card_id, user_id, profile_id, request_id, nullif(transaction_token, ''), kind,
+        valid.id, account_id, card_id, user_id, profile_id, request_id, transaction_token, kind,
         CASE kind
             WHEN 'AUTHORIZATION' THEN 'AUTHORIZATION' WHEN 'FINANCIAL_AUTHORIZATION' THEN 'AUTHORIZATION'
             WHEN 'BALANCE_INQUIRY' THEN 'BALANCE_INQUIRY' ELSE 'REFUND'
@@ -48,9 +53,7 @@ WITH input AS MATERIALIZED (
             ELSE 'APPROVED'
         END,
         reason, asked_minor::numeric / divisor, currency, approved_minor, held_minor, settled_minor,
-        nullif(merchant_id, ''), nullif(merchant_name, ''), mcc, nullif(city, ''), nullif(state, ''), nullif(country, ''),
-        merchant_amount_minor, nullif(merchant_currency, ''),
-        nullif(split_part(entry_and_network, '/', 1), ''), nullif(split_part(entry_and_network, '/', 2), ''),
+        merchant_id, merchant_name, mcc, city, state, country, merchant_amount_minor, merchant_currency, entry_mode, network,
         config_version, counter_epoch, explanation::jsonb, transaction_date
     FROM valid JOIN keys ON keys.transaction_id = valid.id
 )

@@ -18,12 +18,14 @@ Connection = Any  # a pooled asyncpg connection; the stubs have no name for it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)
 _AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_ROW_SEPARATOR, _FIELD_SEPARATOR = chr(30), chr(31)
 # The recorder's statements join a batch to itself: hash joins; and their plans must not be made again for every batch.
 _RECORDER_SETTINGS: Final = {"enable_nestloop": "off", "plan_cache_mode": "force_generic_plan"}
 _NOT_COMMITTED: Final = (asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 _GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     OSError,
@@ -194,39 +196,45 @@ async def open_pool(
 
 
 async def _insert(connection: Connection, rows: Sequence[Row]) -> list[asyncpg.Record]:
-    requests = [row.request for row in rows]
-    return list(
-        await connection.fetch(
-            SQL["record"],
-            [request.request_id for request in requests],
-            [request.fingerprint for request in requests],
-            [row.card.account.id for row in rows],
-            [row.card.id for row in rows],
-            [row.card.user.id for row in rows],
-            [row.card.profile.id if row.card.profile is not None else None for row in rows],
-            [row.config_version for row in rows],
-            [row.counter_epoch for row in rows],
-            [request.kind.name for request in requests],
-            [None if row.reason == "APPROVED" else row.reason for row in rows],
-            [request.asked_minor for request in requests],
-            [row.approved_minor for row in rows],
-            [row.held_minor for row in rows],
-            [row.settled_minor for row in rows],
-            [request.currency for request in requests],
-            [divisor(request.currency) for request in requests],
-            [request.transaction_token for request in requests],
-            [request.merchant_id for request in requests],
-            [request.merchant_name for request in requests],
-            [request.mcc for request in requests],
-            [request.merchant_city for request in requests],
-            [request.merchant_state for request in requests],
-            [request.merchant_amount_minor for request in requests],
-            [request.merchant_currency for request in requests],
-            [request.merchant_country for request in requests],
-            [f"{request.entry_mode}/{request.network}" for request in requests],
-            [row.explanation.decode() for row in rows],
-            [_datetime(request.transacted_at_us) for request in requests],
-            list({row.card.account.id for row in rows}),
+    lines = _ROW_SEPARATOR.join([_line(row) for row in rows])
+    return list(await connection.fetch(SQL["record"], lines, list({row.card.account.id for row in rows})))
+
+
+def _line(row: Row) -> str:
+    """The row as the statement reads it. One text costs the driver far less than an array for every column."""
+    request, card, reason = row.request, row.card, row.reason
+    profile, epoch, merchant_amount = card.profile, row.counter_epoch, request.merchant_amount_minor
+    return _FIELD_SEPARATOR.join(
+        (
+            request.request_id,
+            request.fingerprint.hex(),
+            str(card.account.id),
+            str(card.id),
+            str(card.user.id),
+            "" if profile is None else str(profile.id),
+            str(row.config_version),
+            "" if epoch is None else str(epoch),
+            request.kind.name,
+            "" if reason == "APPROVED" else reason,
+            str(request.asked_minor),
+            str(row.approved_minor),
+            str(row.held_minor),
+            str(row.settled_minor),
+            request.currency,
+            str(divisor(request.currency)),
+            request.transaction_token,
+            request.merchant_id,
+            request.merchant_name,
+            request.mcc,
+            request.merchant_city,
+            request.merchant_state,
+            request.merchant_country,
+            "" if merchant_amount is None else str(merchant_amount),
+            request.merchant_currency,
+            request.entry_mode,
+            request.network,
+            row.explanation.decode(),
+            str(request.transacted_at_us),
         )
     )
 

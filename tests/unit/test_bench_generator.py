@@ -27,9 +27,11 @@ class Service(authorization_pb2_grpc.AuthorizationServiceServicer):
     def __init__(self, *, refuse: bool) -> None:
         self.refuse = refuse
         self.seen: list[str] = []
+        self.cards: list[str] = []
 
     def _fails(self, request: pb.AuthorizeRequest) -> bool:
         self.seen.append(request.request_id)
+        self.cards.append(request.card_token)
         return self.refuse and len(self.seen) % 3 == 0
 
     async def Authorize(self, request, context):  # noqa: N802  (gRPC's names)
@@ -111,6 +113,19 @@ async def test_refusals_are_counted_as_errors_and_not_as_decisions(start, mode: 
     refused = len(service.seen) // 3
     assert sum(outcome.errors.values()) == refused > 0
     assert sum(outcome.decisions.values()) == len(service.seen) - refused
+
+
+async def test_a_touch_asks_once_for_each_card(start) -> None:
+    service, port = await start()
+    outcome = await generator.run(job("stream", port, once_each=True, connections=1))
+    assert outcome.exhausted
+    assert sorted(service.cards) == sorted(CARDS)
+
+
+async def test_an_error_answer_tells_its_code_and_message(start) -> None:
+    _, port = await start(refuse=True)
+    outcome = await generator.run(job("stream", port))
+    assert set(outcome.errors) == {"status 8 too many"}
 
 
 async def test_the_echo_answers_without_errors_or_decisions(start) -> None:

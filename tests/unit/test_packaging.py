@@ -192,6 +192,10 @@ def test_the_image_installs_the_versions_that_are_tested() -> None:
     assert pins("requirements-run.lock").items() <= pins("requirements.lock").items()
 
 
+def test_the_image_has_what_sqlalchemy_needs_for_asyncio_and_does_not_ask_for() -> None:
+    assert "greenlet" in pins("requirements-run.lock"), "depend on sqlalchemy[asyncio], then `make lock`"
+
+
 @pytest.mark.parametrize(
     "name", ["requirements.lock", "requirements-run.lock", "Makefile", "Dockerfile", "pyproject.toml"]
 )

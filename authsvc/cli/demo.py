@@ -1,0 +1,5 @@
+"""`authsvc demo`."""
+
+
+def demo() -> None:
+    """See card traffic authorized."""

@@ -1,0 +1,205 @@
+"""The client itself: which stream a request goes to, when it is tried again, when its caller is told to give up."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from random import SystemRandom
+from types import TracebackType
+from typing import Any, Final, Self
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2
+
+from authsvc.client.failures import ClientError, DeadlineExceeded, error_of, translated
+from authsvc.client.lane import Lane, pauses_s
+from authsvc.clock import Clock, SystemClock
+from authsvc.v1 import authorization_pb2 as pb
+
+SERVICE: Final = "authsvc.v1.AuthorizationService"
+REQUEST_BYTES_MAX: Final = 1_048_576
+TIMEOUT_S: Final = 2.0
+_CHANCE: Final = SystemRandom().random
+_OPTIONS: Final = (
+    # Each stream has a connection of its own: workers that share a port are given connections, not streams.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class AuthorizationClient:
+    """Use it as an asynchronous context manager, in one event loop. All methods may be called concurrently.
+
+    Every method raises `ClientError`, and its kind `DeadlineExceeded` when `timeout_s` seconds have passed. UNAVAILABLE
+    is tried again until then; every other status is told at once.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        streams: int = 4,
+        channel_credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+        clock: Clock | None = None,
+        chance: Callable[[], float] = _CHANCE,
+    ) -> None:
+        """`target` is HOST:PORT. Without `channel_credentials` the connection is plain. `metadata` goes with each call.
+
+        `clock` dates requests that bring no `transacted_at`; `chance` (0 to 1) spreads out reconnections.
+        """
+        self._target = target
+        self._credentials = channel_credentials
+        self._metadata = tuple(metadata)
+        self._clock = clock or SystemClock()
+        self._chance = chance
+        self._streams = streams
+        self._lanes: list[Lane] = []
+        self._some_lane_is_open = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Starts connecting; does not wait for it."""
+        self._lanes = [self._new_lane() for _ in range(self._streams)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes every connection. Who still waits for an answer is not told before the timeout."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+
+    async def authorize(
+        self, message: pb.AuthorizeRequest | None = None, /, *, timeout_s: float = TIMEOUT_S, **fields: Any
+    ) -> pb.AuthorizeResponse:
+        """One decision: give the message, or its fields (see `request`). An answer that comes too late is dropped."""
+        request = message if message is not None else self.request(**fields)
+        if request.ByteSize() > REQUEST_BYTES_MAX:
+            raise ClientError("RESOURCE_EXHAUSTED", "the request is larger than 1 MiB")
+        response: pb.AuthorizeResponse = await self._until(timeout_s, lambda: self._authorize_once(request, timeout_s))
+        return response
+
+    async def simulate(
+        self, message: pb.AuthorizeRequest | None = None, /, *, timeout_s: float = TIMEOUT_S, **fields: Any
+    ) -> pb.AuthorizeResponse:
+        """What `authorize` would answer now, with every check; nothing is reserved or recorded."""
+        request = message if message is not None else self.request(**fields)
+        response: pb.AuthorizeResponse = await self._unary("Simulate", request, timeout_s)
+        return response
+
+    async def batch(
+        self, messages: Sequence[pb.AuthorizeRequest], *, timeout_s: float = TIMEOUT_S
+    ) -> list[pb.AuthorizeResponse | ClientError]:
+        """Up to 1,000 decisions in one call, in the order of the requests; an error stands in its request's place."""
+        answer = await self._unary("BatchAuthorize", pb.BatchAuthorizeRequest(requests=messages), timeout_s)
+        return [result.response if result.HasField("response") else error_of(result.error) for result in answer.results]
+
+    async def spending_power(
+        self, card_token: str, *, at: datetime | None = None, timeout_s: float = TIMEOUT_S
+    ) -> pb.GetSpendingPowerResponse:
+        """What the card may still spend in the windows that hold `at` (default: now). NOT_FOUND for an unknown card."""
+        request = pb.GetSpendingPowerRequest(card_token=card_token, at=None if at is None else _timestamp(at))
+        response: pb.GetSpendingPowerResponse = await self._unary("GetSpendingPower", request, timeout_s)
+        return response
+
+    async def health(self, service: str = SERVICE, *, timeout_s: float = TIMEOUT_S) -> str:
+        """What grpc.health.v1 says of the service: SERVING or NOT_SERVING. Asked once: a refusal is told at once."""
+        with translated():
+            answer = await self._least_busy(self._lanes).health.Check(
+                health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, metadata=self._metadata
+            )
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+    def request(self, **fields: Any) -> pb.AuthorizeRequest:
+        """A message from its fields, nested ones as dictionaries, values of enumerations by name or number.
+
+        Left out: `request_id` is a new UUID, `transacted_at` (a datetime with a zone) is now, `kind` is
+        KIND_AUTHORIZATION, `currency` is USD.
+        """
+        at = fields.pop("transacted_at", None)
+        if at is None:
+            stamp = Timestamp()
+            stamp.FromMicroseconds(self._clock.now_us())
+        else:
+            stamp = _timestamp(at)
+        defaults = {"request_id": str(uuid.uuid4()), "kind": "KIND_AUTHORIZATION", "currency": "USD"}
+        return pb.AuthorizeRequest(transacted_at=stamp, **defaults | fields)
+
+    def request_from_json(self, text: str | bytes) -> pb.AuthorizeRequest:
+        """A message from its JSON form (protobuf's mapping); what is left out is as in `request`."""
+        try:
+            return json_format.Parse(text, self.request())
+        except json_format.ParseError as error:
+            raise ClientError("INVALID_ARGUMENT", str(error)) from error
+
+    def _new_lane(self) -> "Lane":
+        if self._credentials is None:
+            channel = grpc.aio.insecure_channel(self._target, _OPTIONS)
+        else:
+            channel = grpc.aio.secure_channel(self._target, self._credentials, _OPTIONS)
+        return Lane(channel, self._metadata, self._chance, self._lane_changed)
+
+    def _lane_changed(self) -> None:
+        if any(lane.is_open for lane in self._lanes):
+            self._some_lane_is_open.set()
+        else:
+            self._some_lane_is_open.clear()
+
+    async def _unary(self, method: str, message: Message, timeout_s: float) -> Any:
+        return await self._until(timeout_s, lambda: self._call_once(method, message, timeout_s))
+
+    async def _until(self, timeout_s: float, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """Attempts, one after the other, until one gets an answer or the time is over."""
+        last: ClientError | None = None
+        pauses = pauses_s(self._chance)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    try:
+                        return await attempt()
+                    except ClientError as error:
+                        if error.code != "UNAVAILABLE":
+                            raise
+                        last = error
+                    await asyncio.sleep(next(pauses))
+        except TimeoutError:
+            before = f"; before that, {last}" if last is not None else ""
+            raise DeadlineExceeded(f"no answer from {self._target} within {timeout_s:g} s{before}") from last
+
+    async def _authorize_once(self, request: pb.AuthorizeRequest, timeout_s: float) -> pb.AuthorizeResponse:
+        while not self._some_lane_is_open.is_set():
+            await self._some_lane_is_open.wait()
+        if any(request.request_id in lane.waiting for lane in self._lanes):
+            # Answers on streams are told apart by their request_id only: a second one of the same id goes alone.
+            response: pb.AuthorizeResponse = await self._call_once("Authorize", request, timeout_s)
+            return response
+        result = await self._least_busy([lane for lane in self._lanes if lane.is_open]).ask(request)
+        if result.HasField("error"):
+            raise error_of(result.error)
+        return result.response
+
+    async def _call_once(self, method: str, message: Message, timeout_s: float) -> Any:
+        stub = self._least_busy(self._lanes).stub
+        with translated():
+            return await getattr(stub, method)(message, timeout=timeout_s, metadata=self._metadata)
+
+    @staticmethod
+    def _least_busy(lanes: "Sequence[Lane]") -> "Lane":
+        return min(lanes, key=lambda lane: len(lane.waiting))
+
+
+def to_dict(message: Message) -> dict[str, Any]:
+    """A message as JSON-ready values, fields named as in the contract; those that are not set are left out."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _timestamp(at: datetime) -> Timestamp:
+    if at.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
+    return stamp

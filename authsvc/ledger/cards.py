@@ -1,0 +1,46 @@
+"""Who holds a card: for people who look at one, never for a decision."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+_SQL: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+class Holding(NamedTuple):
+    """A card with its cardholder, account and profile. The profile's fields are None or empty when it has none.
+
+    `allowed` and `blocked` are the profile's entries ("5812", "3000-3299", and names of groups).
+    """
+
+    card_token: str
+    card_type: str
+    last_four: str | None
+    card_status: str
+    cardholder: str
+    email: str
+    role: str
+    user_status: str
+    account_name: str
+    account_status: str
+    profile_name: str | None
+    profile_description: str | None
+    profile_scope: str | None
+    allowed: list[str]
+    blocked: list[str]
+
+
+async def holding(connection: "Connection[Record]", card_token: str) -> Holding | None:
+    """The card and whom it belongs to; None for an unknown token."""
+    record = await connection.fetchrow(_SQL, card_token)
+    if record is None:
+        return None
+    entries: dict[str, list[str]] = {name: orjson.loads(record[name] or "[]") for name in ("allowed", "blocked")}
+    for rule in record["category_rules"]:
+        kind, _, target = rule.partition(" ")
+        entries[kind].append(target)
+    return Holding(**{name: record[name] for name in Holding._fields} | entries)

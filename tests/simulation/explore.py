@@ -1,0 +1,155 @@
+"""Random exploration of the decision engine: `python -m tests.simulation.explore --runs N [--seed S] [--break NAME]`.
+
+One run is one seed. The use case is the real one; Redis, PostgreSQL and time are simulated.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from authsvc.errors import RequestIdReused, RowRefused
+from authsvc.ports import AuthorizationRequest
+from rules.reasons import Kind
+from tests.simulation.breaks import BREAKS, breaking
+from tests.simulation.program import EVENTS, build, request, requests, send_all
+from tests.simulation.world import GRACE_MS, World
+
+_STEPS_MAX = 60_000
+_PATIENCE_S = 60.0
+_PROBE_US = 1_773_575_000_000_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run showed. Equal seeds give equal outcomes."""
+
+    seed: int
+    violations: tuple[str, ...]
+    trace: int
+    steps: int
+    answered: int
+    rows: int
+
+
+def run_seed(seed: int, broken: str = "") -> Outcome:
+    """One whole run."""
+    with breaking(broken) as server_break:
+        world = World(seed, server_break)
+        build(world)
+        asked = requests(world)
+        refused = {one.request_id for one in asked if world.chance.random() < 0.03}
+        world.postgres.refuse = lambda row: row.request.request_id in refused
+        send_all(world, asked)
+        _script(world)
+        world.settle(_STEPS_MAX)
+        _come_to_rest(world, asked)
+        outcome = _outcome(seed, world)
+        world.loop.close()
+    return outcome
+
+
+def _script(world: World) -> None:
+    """Draw when things happen: between any two steps."""
+    chance = world.chance
+    happenings = [(chance.randint(1, 900), chance.choice(EVENTS)) for _ in range(chance.choice([0, 2, 5, 10]))]
+    happenings.sort(key=lambda happening: happening[0])
+
+    def after_step() -> None:
+        while happenings and happenings[0][0] <= world.loop.steps:
+            happenings.pop(0)[1](world)
+
+    world.loop.after_step = after_step
+
+
+def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
+    """No more faults: the reaper goes round, every request is sent again, and new ones meet counters that are true."""
+    world.loop.after_step = None
+    checks = world.checks
+    world.redis_weather.clear()
+    world.postgres_weather.clear()
+    world.settle(_STEPS_MAX)
+    _landed(world)
+    _reap(world)
+    again = len(world.sent)
+    for one in asked:
+        for slot in (0, 1):
+            world.send(slot, one, _PATIENCE_S)
+    world.settle(_STEPS_MAX)
+    _landed(world)
+    for sent in world.sent[again:]:
+        if not isinstance(sent.flight.error, RequestIdReused | RowRefused | None):
+            checks.violations.append(f"no answer: {sent.flight.request.request_id}: {sent.flight.error!r}")
+    _reap(world)
+    checks.quiet = True
+    _probe(world)
+    _landed(world)
+    checks.at_rest()
+    _reap(world)
+    checks.at_rest()
+
+
+def _probe(world: World) -> None:
+    chance = world.chance
+    for number, token in enumerate(sorted(world.postgres.cards)):
+        for kind, amount in ((Kind.BALANCE_INQUIRY, 0), (Kind.AUTHORIZATION, 20), (Kind.FINANCIAL_AUTHORIZATION, 30)):
+            probe = request(
+                chance, f"probe-{number}-{kind}", token, kind=kind, amount_minor=amount, mcc="5812", explain=True
+            )
+            again = len(world.sent)
+            world.send(chance.choice([0, 1]), probe, _PATIENCE_S)
+            world.settle(_STEPS_MAX)
+            if any(sent.flight.answer is None for sent in world.sent[again:]):
+                world.checks.violations.append(f"no answer: {probe.request_id}: {world.sent[-1].flight.error!r}")
+
+
+def _reap(world: World) -> None:
+    """Past the grace time, until the reaper finds nothing."""
+    for slot in (0, 1, 0):
+        world.after(GRACE_MS / 1000 + 0.01)
+        world.reap(slot)
+        world.settle(_STEPS_MAX)
+
+
+def _landed(world: World) -> None:
+    for sent in world.alive():
+        if not sent.flight.landed:
+            world.checks.violations.append(f"waits for ever: {sent.flight.request.request_id}")
+
+
+def _outcome(seed: int, world: World) -> Outcome:
+    checks = world.checks
+    answered = sum(1 for sent in world.sent if sent.flight.answer is not None)
+    violations = tuple(dict.fromkeys(checks.violations))
+    return Outcome(seed, violations, world.loop.trace, world.loop.steps, answered, len(world.postgres.transactions))
+
+
+def first_failure(seeds: range, broken: str = "") -> Outcome | None:
+    """The first run of these that breaks a promise."""
+    for seed in seeds:
+        outcome = run_seed(seed, broken)
+        if outcome.violations:
+            return outcome
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first run; the others count up from it")
+    parser.add_argument("--break", dest="broken", default="", choices=["", *sorted(BREAKS)], help="take out one fence")
+    arguments = parser.parse_args()
+    failed = steps = answered = rows = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.runs):
+        outcome = run_seed(seed, arguments.broken)
+        steps, answered, rows = steps + outcome.steps, answered + outcome.answered, rows + outcome.rows
+        if outcome.violations:
+            failed += 1
+            if failed <= 10:
+                print(f"seed {seed} (trace {outcome.trace:012x}, {outcome.steps} steps):")
+                print("".join(f"  {violation}\n" for violation in outcome.violations[:4]), end="")
+    print(f"{arguments.runs} runs, {failed} failed; {steps} steps, {answered} answers, {rows} rows")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

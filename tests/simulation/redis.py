@@ -1,0 +1,248 @@
+"""A stand-in for Redis: the scripts of authsvc/counters, operation by operation, on dictionaries."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from authsvc.errors import Unavailable
+from authsvc.ports import Ask, Claim, Missing, Orphan, Reserved
+from rules.types import Plan, Usage
+from tests.simulation.wire import AnswerLost, NotDelivered, Wire
+
+T = TypeVar("T")
+RecordKey = tuple[int, str, int, str]
+"""Account, run, epoch, reservation name."""
+
+
+@dataclass
+class Record:
+    """A reservation. `serial` is for the checks only: it tells apart two that were made under one name."""
+
+    owners: int
+    moved_minor: int
+    usage: Usage
+    deltas: dict[str, int]
+    serial: int
+    expires_ms: int
+
+
+@dataclass
+class Hash:
+    """The counters of one account under one run."""
+
+    epoch: int
+    expires_ms: int
+    used: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Contents:
+    """Everything the server would lose or restore."""
+
+    hashes: dict[tuple[int, str], Hash] = field(default_factory=dict)
+    pending: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
+    records: dict[RecordKey, Record] = field(default_factory=dict)
+    active: dict[str, dict[int, int]] = field(default_factory=dict)
+
+
+class RedisServer:
+    """One server. Fences can be taken out by name: see tests/simulation/breaks.py."""
+
+    def __init__(self, now_ms: Callable[[], int], *, record_ttl_ms: int, counters_ttl_ms: int, broken: str = "") -> None:
+        self.now_ms = now_ms
+        self.record_ttl_ms = record_ttl_ms
+        self.counters_ttl_ms = counters_ttl_ms
+        self.broken = broken
+        self.run = "run-1"
+        self.contents = Contents()
+        self.serials = 0
+        self.on_reserve: Callable[[Ask, str, Hash], None] = lambda _ask, _run, _counters: None
+
+    # --- what happens to servers ----------------------------------------------------------------------------------
+
+    def wipe(self) -> None:
+        """FLUSHALL: the process goes on."""
+        self.contents = Contents()
+
+    def snapshot(self) -> Contents:
+        return copy.deepcopy(self.contents)
+
+    def restart(self, old: Contents | None) -> None:
+        """Another process, empty or with an old copy."""
+        self.run = f"run-{int(self.run.removeprefix('run-')) + 1}"
+        self.contents = copy.deepcopy(old) if old is not None else Contents()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def hash_of(self, account_id: int, run: str) -> Hash | None:
+        key = (account_id, self._named(run))
+        found = self.contents.hashes.get(key)
+        if found is not None and found.expires_ms <= self.now_ms():
+            del self.contents.hashes[key]
+            return None
+        return found
+
+    def record_of(self, account_id: int, run: str, epoch: int, name: str) -> Record | None:
+        key = (account_id, self._named(run), epoch, name)
+        found = self.contents.records.get(key)
+        if found is not None and self.is_expired(found):
+            del self.contents.records[key]
+            return None
+        return found
+
+    def is_expired(self, record: Record) -> bool:
+        return record.expires_ms <= self.now_ms()
+
+    def _named(self, run: str) -> str:
+        return "any" if self.broken == "no_run_in_name" else run
+
+    def _pending(self, account_id: int, run: str) -> dict[str, int]:
+        return self.contents.pending.setdefault((account_id, self._named(run)), {})
+
+    # --- the scripts ------------------------------------------------------------------------------------------------
+
+    def reserve(self, run: str, ask: Ask) -> Reserved | Missing:
+        now_ms = self.now_ms()
+        self.contents.active.setdefault(self._named(run), {})[ask.account_id] = now_ms
+        counters = self.hash_of(ask.account_id, run)
+        if counters is None or counters.epoch < ask.epoch_min:
+            return Missing(run, None, True, ())
+        epoch, used, plan = counters.epoch, counters.used, ask.plan
+        record = self.record_of(ask.account_id, run, epoch, ask.name) if ask.moves else None
+        if record is not None:
+            record.owners += 1
+            return Reserved(run, epoch, record.usage, record.moved_minor)
+        gaps = tuple(i for i, counter in enumerate(plan.counters) if counter.name not in used)
+        funds_missing = not ("b" in used and "h" in used)
+        if gaps or funds_missing:
+            return Missing(run, epoch, funds_missing, gaps)
+        self.on_reserve(ask, run, counters)
+        usage = Usage(used["b"], used["h"], tuple(used[counter.name] for counter in plan.counters))
+        room = min([ask.amount_minor, *_rooms(plan, usage)])
+        fits = room == ask.amount_minor or (room > 0 and ask.partial)
+        moved = room if ask.moves and fits else 0
+        if moved > 0:
+            deltas = {"b": -moved} if ask.posts else {"h": moved}
+            for counter in plan.counters:
+                deltas[counter.name] = moved
+            for name, delta in deltas.items():
+                used[name] += delta
+            self.serials += 1
+            key = (ask.account_id, self._named(run), epoch, ask.name)
+            expires_ms = now_ms + 2 * self.counters_ttl_ms
+            self.contents.records[key] = Record(1, moved, usage, deltas, self.serials, expires_ms)
+            self._pending(ask.account_id, run)[ask.name] = now_ms
+        return Reserved(run, epoch, usage, max(moved, 0))
+
+    def release(self, claim: Claim) -> None:
+        counters = self.hash_of(claim.account_id, claim.run)
+        if counters is None or counters.epoch != claim.epoch:
+            return
+        record = self.record_of(claim.account_id, claim.run, claim.epoch, claim.name)
+        if record is None:
+            return
+        if record.owners > 1 and self.broken != "release_ignores_owners":
+            record.owners -= 1
+            return
+        moved = record.moved_minor
+        del self.contents.records[(claim.account_id, self._named(claim.run), claim.epoch, claim.name)]
+        self._pending(claim.account_id, claim.run).pop(claim.name, None)
+        deltas = {"b": moved} if claim.posts else {"h": -moved}
+        for counter in claim.plan.counters:
+            deltas[counter.name] = -moved
+        for name, delta in deltas.items():
+            counters.used[name] = counters.used.get(name, 0) + delta
+
+    def confirm(self, run: str, done: Claim | Orphan) -> None:
+        counters = self.hash_of(done.account_id, run)
+        if done.run != run or counters is None or counters.epoch != done.epoch:
+            return
+        self._pending(done.account_id, run).pop(done.name, None)
+        record = self.record_of(done.account_id, run, done.epoch, done.name)
+        if record is not None:
+            record.expires_ms = self.now_ms() + self.record_ttl_ms
+
+    def open_epoch(self, account_id: int, run: str, epoch: int) -> None:
+        counters = self.hash_of(account_id, run)
+        newer = counters is None or counters.epoch < epoch
+        if newer or self.broken == "open_epoch_goes_back":
+            self._pending(account_id, run).clear()
+            self.contents.hashes[account_id, self._named(run)] = Hash(epoch, self.now_ms() + self.counters_ttl_ms)
+
+    def install(self, account_id: int, run: str, epoch: int, values: Sequence[tuple[str, int]]) -> None:
+        counters = self.hash_of(account_id, run)
+        if counters is None or (counters.epoch != epoch and self.broken != "install_ignores_epoch"):
+            return
+        for name, value in values:
+            if name not in counters.used or self.broken == "install_overwrites":
+                counters.used[name] = value
+
+    def pending(self, run: str, grace_ms: int) -> list[Orphan]:
+        until_ms = self.now_ms() - grace_ms
+        found: list[Orphan] = []
+        active = self.contents.active.get(self._named(run), {})
+        for account_id, last_ms in list(active.items()):
+            counters = self.hash_of(account_id, run)
+            names = [name for name, made_ms in self._pending(account_id, run).items() if made_ms <= until_ms]
+            if names and counters is not None:
+                found += [Orphan(account_id, run, counters.epoch, name) for name in names]
+            elif last_ms <= until_ms:
+                del active[account_id]
+        return found
+
+
+def _rooms(plan: Plan, usage: Usage) -> list[int]:
+    rooms = [usage.balance_minor - usage.held_minor] if plan.funds_enforced else []
+    for bound in plan.bounds:
+        used = 0 if bound.counter is None else usage.used_minor[bound.counter]
+        rooms.append(bound.limit.amount_minor - used)
+    return rooms
+
+
+class SimulatedCounters:
+    """The `Counters` port of one process."""
+
+    def __init__(self, server: RedisServer, wire: Wire) -> None:
+        self._server = server
+        self._wire = wire
+
+    async def reserve(self, asks: Sequence[Ask], confirmed: Sequence[Claim]) -> list[Reserved | Missing]:
+        def operation(run: str) -> list[Reserved | Missing]:
+            for claim in confirmed:
+                self._server.confirm(run, claim)
+            return [self._server.reserve(run, ask) for ask in asks]
+
+        return await self._call(operation)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        await self._call(lambda run: [self._server.release(claim) for claim in claims if claim.run == run])
+
+    async def open_epoch(self, account_id: int, run: str, epoch: int) -> None:
+        await self._call(lambda now: self._server.open_epoch(account_id, run, epoch) if now == run else None)
+
+    async def install(
+        self, account_id: int, run: str, epoch: int, funds: tuple[int, int] | None, used: Sequence[tuple[str, int]]
+    ) -> None:
+        values = list(used) + ([("b", funds[0]), ("h", funds[1])] if funds is not None else [])
+        await self._call(lambda now: self._server.install(account_id, run, epoch, values) if now == run else None)
+
+    async def pending(self, grace_ms: int) -> list[Orphan]:
+        return await self._call(lambda run: self._server.pending(run, grace_ms))
+
+    async def confirm(self, orphans: Sequence[Orphan]) -> None:
+        await self._call(lambda run: [self._server.confirm(run, orphan) for orphan in orphans])
+
+    async def _call(self, operation: Callable[[str], T]) -> T:
+        """The names are made for the run that is known when the message is sent; another process does not take it."""
+        run = self._server.run
+
+        def carry_out() -> T:
+            if self._server.run != run:
+                raise NotDelivered
+            return operation(run)
+
+        try:
+            return await self._wire.call(carry_out)
+        except (NotDelivered, AnswerLost) as error:
+            raise Unavailable("counters") from error
