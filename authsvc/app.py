@@ -117,7 +117,9 @@ async def wire(
         counters_ttl_s=settings.counters_ttl_s,
     )
     stack.push_async_callback(counters.close)
-    ledger = PostgresLedger(pool, recorders, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    ledger = PostgresLedger(
+        pool, recorders, acquire_timeout_ms=settings.pg_acquire_timeout_ms, record_ttl_ms=settings.record_ttl_ms
+    )
     decider = Decider(
         directory,
         counters,

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from authsvc.answers import Answer
@@ -34,6 +36,33 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 # From 1970 to the end of 9998: calendar windows around the ends of the calendar itself cannot be told.
 _SECONDS_MIN, _SECONDS_MAX = 0, 253_370_764_799
 _NANOS_MAX: Final = 999_999_999
+
+
+class Malformed:
+    """Takes the place of a message whose bytes could not be read, until somebody can answer it."""
+
+    request_id: Final = ""
+
+    def __init__(self, kind: str) -> None:
+        """`kind` is the message's name in the contract."""
+        self._kind = kind
+
+    def refuse(self) -> NoReturn:
+        """Raises what its sender is told."""
+        raise InvalidRequest("message", f"is not a readable {self._kind}")
+
+
+def reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
+    """Reads messages of a kind. An exception here would end a stream as if all were well, or show the parser's text."""
+    malformed = Malformed(kind.DESCRIPTOR.name)
+
+    def read(data: bytes) -> Message | Malformed:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return malformed
+
+    return read
 
 
 def request_of(message: pb.AuthorizeRequest, now_us: int) -> AuthorizationRequest:

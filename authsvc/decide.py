@@ -189,12 +189,14 @@ class Decider:
     # --- record -------------------------------------------------------------------------------------------------
 
     async def _record(self, batch: Sequence[Flight]) -> None:
-        known = [flight for flight in batch if flight.card is not None]
+        """Rows of accounts whose balance moves, other rows, unknown cards: each one commit, recorded or refused whole."""
+        posting = {flight.card.account.id for flight in batch if flight.card is not None and _moves_balance(flight)}
         unknown = [flight for flight in batch if flight.card is None]
-        if known:
-            await self._commit(known, self._record_known)
-        if unknown:
-            await self._commit(unknown, self._record_unknown)
+        plain = [flight for flight in batch if flight.card is not None and flight.card.account.id not in posting]
+        moving = [flight for flight in batch if flight.card is not None and flight.card.account.id in posting]
+        for group in (plain, moving, unknown):
+            if group:
+                await self._commit(group, self._record_unknown if group is unknown else self._record_known)
 
     def _record_known(self, batch: Sequence[Flight]) -> Awaitable[list[Inserted | Stored | Fenced]]:
         return self._ledger.record([self._row(flight) for flight in batch])
@@ -232,7 +234,8 @@ class Decider:
             if isinstance(result, Inserted):
                 self._inserted(flight, result)
             elif isinstance(result, Stored):
-                dropped.append(self._replay(flight, result))
+                self._replay(flight, result)
+                dropped.append(flight.claim)
             else:
                 dropped.append(flight.claim)
                 fenced.append((flight, result))
@@ -281,22 +284,17 @@ class Decider:
             self.repair.outdated(flight.card.account.id, inserted.counter_epoch)
         self._flights.land(flight, answer=answer)
 
-    def _replay(self, flight: Flight, stored: Stored) -> Claim | None:
-        """Answers as before. Returns the reservation to give back, unless it is the very one that the stored row holds."""
-        claim = flight.claim
-        same = stored.fingerprint == flight.request.fingerprint
-        if same:
+    def _replay(self, flight: Flight, stored: Stored) -> None:
+        """Answers as before. Its reservation is given back: whoever made the row is an owner too, and keeps theirs."""
+        if stored.fingerprint == flight.request.fingerprint:
             self._flights.land(flight, answer=answers.from_stored(flight.request, stored))
         else:
             self._flights.land(flight, error=RequestIdReused())
-        if claim is None:
-            return None
-        shared = same and (stored.config_version, stored.counter_epoch) == (flight.config_version, claim.epoch)
-        return None if shared else claim
 
     async def _catch_up(self, flight: Flight, fenced: Fenced) -> None:
         """The configuration or the counters have moved on: bring the view up to date and evaluate again."""
         card = flight.card
+        flight.fetched = None
         if card is None:
             self._directory.forget_unknown(flight.request.card_token)
         else:
@@ -374,3 +372,9 @@ class Decider:
             verdict = settled if reason is Reason.APPROVED else verdict._replace(checks=settled.checks)
         posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
         return answers.answer_of(request, card, config_version, verdict, usage, posts=posts)
+
+
+def _moves_balance(flight: Flight) -> bool:
+    kind, verdict = flight.request.kind, flight.verdict
+    posts = kind is Kind.FINANCIAL_AUTHORIZATION or kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION
+    return posts and verdict is not None and verdict.approved_minor > 0

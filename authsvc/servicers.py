@@ -36,6 +36,8 @@ def _guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     @functools.wraps(method)
     async def guarded(self: "AuthorizationServicer", message: Any, context: Context) -> Any:  # noqa: ANN401 - any message
         try:
+            if isinstance(message, codec.Malformed):
+                message.refuse()
             return await method(self, message, context)
         except grpc.aio.AbortError:
             raise
@@ -97,10 +99,11 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
             raise flight.error
         return self._response(flight)
 
+    @_guarded
     async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
         """Any number of decisions in flight on one connection."""
         if len(self._streams) >= self._streams_max:
-            await self.abort(context, Overloaded("too many streams are open"))
+            raise Overloaded("too many streams are open")
         stream = Stream(self._submit_to, self._default_deadline_s, self._stream_in_flight_max)
         self._streams.add(stream)
         try:
@@ -182,14 +185,22 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
         return self._decider.submit(request, self._clock.monotonic_s() + patience_s, done)
 
     def _submit_to(
-        self, message: pb.AuthorizeRequest, patience_s: float, settle: Callable[[pb.AuthorizeResult], None]
+        self,
+        message: pb.AuthorizeRequest | codec.Malformed,
+        patience_s: float,
+        settle: Callable[[pb.AuthorizeResult], None],
     ) -> Flight | None:
         """Decide one of many. Exactly one result goes to `settle`, at once where the request cannot be taken: then None."""
         try:
+            if isinstance(message, codec.Malformed):
+                message.refuse()
             return self._submit(message, patience_s, lambda flight: settle(self._result(flight)))
         except AuthsvcError as error:
             settle(self._error(message.request_id, error))
-            return None
+        except Exception as error:  # noqa: BLE001 - the others of its stream or batch go on
+            self.metrics.failed(error)
+            settle(self._error(message.request_id, error))
+        return None
 
     def _response(self, flight: Flight) -> pb.AuthorizeResponse:
         answer = flight.answer

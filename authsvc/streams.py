@@ -7,10 +7,11 @@ from typing import Any
 
 import grpc
 
+from authsvc.codec import Malformed
 from authsvc.flight import Flight
 from authsvc.v1 import authorization_pb2 as pb
 
-_Submit = Callable[[pb.AuthorizeRequest, float, Callable[[pb.AuthorizeResult], None]], Flight | None]
+_Submit = Callable[[pb.AuthorizeRequest | Malformed, float, Callable[[pb.AuthorizeResult], None]], Flight | None]
 
 
 class Stream:
@@ -45,6 +46,9 @@ class Stream:
                     await self._wake.wait()
                 while self._outbox:
                     await context.write(self._outbox.popleft())
+            if not self._reader.cancelled():
+                # What ended the reading, if it was not the caller, must not look like a good end.
+                self._reader.result()
         finally:
             self._reader.cancel()
             for flight in self._in_flight.values():
@@ -60,7 +64,7 @@ class Stream:
                 self._room.clear()
                 await self._room.wait()
 
-    def _take(self, number: int, message: pb.AuthorizeRequest) -> None:
+    def _take(self, number: int, message: pb.AuthorizeRequest | Malformed) -> None:
         self._open += 1
 
         def settle(result: pb.AuthorizeResult) -> None:

@@ -26,9 +26,12 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 Seconds = Annotated[float, typer.Option(min=0.5, help="Measured seconds of each phase in each round.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds; the table shows their medians.")]
 Out = Annotated[Path, typer.Option(help="Where the JSON goes.")]
-WithMemory = Annotated[bool, typer.Option(help="Measure 100,000 cards in the directory, too.")]
+WithMemory = Annotated[bool, typer.Option("--memory/--no-memory", help="Measure 100,000 cards in the directory, too.")]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def main(seconds: Seconds = 5.0, rounds: Rounds = 3, out: Out = LATEST, *, with_memory: WithMemory = True) -> None:
     """Measure throughput beside a no-op echo. Exits 1 when an answer was an error or the books are wrong."""
     console = Console()
@@ -142,4 +145,4 @@ def _about(plan: phases.Plan) -> dict[str, object]:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        typer.run(main)
+        app()

@@ -16,6 +16,7 @@ app = typer.Typer(
     help="An exact authorization decision engine for card spending.",
     epilog="New here? [bold]authsvc demo[/bold] shows everything in a minute and leaves nothing behind.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

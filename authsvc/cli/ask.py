@@ -3,9 +3,8 @@
 import sys
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich import box
@@ -15,8 +14,7 @@ from rich.table import Table
 from authsvc.cli.options import Address, Json, asking, target_of
 from authsvc.cli.output import console, fail, print_json
 from rules.money import EXPONENT, format_minor
-from rules.reasons import CheckName, CheckResult, Decision, Level, Reason, Window
-from rules.reasons import Kind as WireKind
+from rules.reasons import CheckName, CheckResult, Decision, Kind, Level, Reason, Window
 
 DECLINED: Final = 3
 TIMEOUT_S: Final = 5.0
@@ -31,8 +29,13 @@ _DECISION_STYLES: Final = {
     Decision.DECLINED: "red",
 }
 
-# Words of the command line: authorization, financial-authorization, ...
-Kind = Enum("Kind", {kind.name: kind.name.lower().replace("_", "-") for kind in WireKind}, type=str)  # type: ignore[misc]
+_Kind = Literal[
+    "authorization",
+    "financial-authorization",
+    "credit-authorization",
+    "financial-credit-authorization",
+    "balance-inquiry",
+]
 
 
 def authorize(  # noqa: PLR0913 (options of a command)
@@ -42,11 +45,12 @@ def authorize(  # noqa: PLR0913 (options of a command)
     amount: Annotated[
         str | None, typer.Argument(help="In units of the currency: 12.50. 0 verifies the account.", show_default=False)
     ] = None,
+    *,
     mcc: Annotated[str, typer.Option(help="Merchant category, four digits.")] = "5812",
     merchant: Annotated[str, typer.Option(help="The merchant's name.")] = "",
     country: Annotated[str, typer.Option(help="The merchant's country, ISO 3166-1 alpha-3.")] = "",
     currency: Annotated[str, typer.Option(help="ISO 4217; must be the account's.")] = "USD",
-    kind: Annotated[Kind, typer.Option(help="What is asked.")] = Kind("authorization"),
+    kind: Annotated[_Kind, typer.Option(help="What is asked.")] = "authorization",
     hold: Annotated[str | None, typer.Option(help="What must be covered when it is more than the amount.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="The terminal can accept less than it asks for.")] = False,
     at: Annotated[datetime | None, typer.Option(help="When; local time. Default: now.", show_default=False)] = None,
@@ -84,7 +88,7 @@ def authorize(  # noqa: PLR0913 (options of a command)
             "amount_minor": _minor(amount, currency, "AMOUNT"),
             "hold_minor": 0 if hold is None else _minor(hold, currency, "--hold"),
             "currency": currency,
-            "kind": WireKind[kind.name].value,
+            "kind": Kind[kind.upper().replace("-", "_")].value,
             "merchant": {"mcc": mcc, "descriptor": merchant, "country": country},
             "partial_approval_capable": partial,
         }

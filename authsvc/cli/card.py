@@ -29,6 +29,7 @@ _NEARLY_USED: Final = 0.8
 
 def card(
     card_token: Annotated[str, typer.Argument(metavar="CARD", help="The card's token.")],
+    *,
     address: Address = None,
     as_json: Json = False,
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authsvc.seed import SeedReport
 
 
-def migrate(as_json: Json = False) -> None:
+def migrate(*, as_json: Json = False) -> None:
     """Bring the schema to this release, create partitions ahead and fill the merchant categories. Safe to repeat."""
     from authsvc.ledger.prepare import prepare
 
@@ -36,7 +36,7 @@ def migrate(as_json: Json = False) -> None:
         console().print("nothing to do: the schema is the one of this release")
 
 
-def status(as_json: Json = False) -> None:
+def status(*, as_json: Json = False) -> None:
     """List the revisions of this release; exit code 1 when the database lacks one."""
     from authsvc.ledger.migrate import status as revisions_of
     from authsvc.ledger.session import session
@@ -58,6 +58,7 @@ def status(as_json: Json = False) -> None:
 
 
 def partitions(
+    *,
     months: Annotated[int, typer.Option(min=0, max=120, help="Months after this one.")] = 12,
     as_json: Json = False,
 ) -> None:
@@ -78,7 +79,7 @@ def partitions(
         console().print("\n".join(f"[green]created[/green] {name}" for name in created) or "nothing to do")
 
 
-def seed(as_json: Json = False) -> None:
+def seed(*, as_json: Json = False) -> None:
     """Make the sample program: accounts, users of every role, profiles, cards in every status. Safe to repeat."""
     from authsvc.ledger.prepare import prepare
 
@@ -95,7 +96,7 @@ def seed(as_json: Json = False) -> None:
     out = console()
     out.print(table)
     out.print(
-        f"{report.created} cards made; there are {len(report.cards)} of {report.users} users in {report.accounts} accounts"
+        f"{report.created} cards made; now {report.accounts} accounts, {report.users} users, {len(report.cards)} cards"
     )
 
 

@@ -10,8 +10,8 @@ import orjson
 import typer
 
 from authsvc import settings
-from authsvc.errors import StartupRefused
 from authsvc.cli.output import fail
+from authsvc.errors import StartupRefused
 
 if TYPE_CHECKING:
     from authsvc.client import AuthorizationClient

@@ -18,6 +18,7 @@ HEALTH_TIMEOUT_S: Final = 3.0
 
 
 def serve(
+    *,
     port: Annotated[int | None, typer.Option(help="gRPC port (AUTHSVC_PORT); 0 takes any free one.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the port (AUTHSVC_WORKERS).")] = None,
     data_dir: Annotated[
@@ -42,6 +43,7 @@ def worker(index: int) -> None:
 
 
 def health(
+    *,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -57,9 +59,7 @@ def health(
     sys.exit(0 if status == "SERVING" else 1)
 
 
-def config(
-    as_json: Json = False,
-) -> None:
+def config(*, as_json: Json = False) -> None:
     """Print the effective settings, secrets masked; exit code 1 with every problem listed when they are not valid."""
     effective = settings.load()
     values = effective.effective()

@@ -100,37 +100,39 @@ RETURNING request_id
 -- Waits for the batches that hold the account's share lock; whoever reserved before is refused at commit afterwards.
 UPDATE accounts SET counter_epoch = counter_epoch + 1 WHERE id = $1 RETURNING counter_epoch
 
--- name: load_funds
--- Balance and open holds of an account, in minor units.
+-- name: load
+-- The truth about an account in one snapshot: balance, open holds, and for each counter what is used and how much of it is held.
+-- $2 to $4: cards with their windows. $5 to $7: shared profiles with theirs.
 SELECT
-    floor(a.balance * $2::int)::bigint AS balance_minor,
+    a.currency, a.balance,
     coalesce((SELECT sum(t.held_minor) FROM transactions t WHERE t.account_id = a.id AND t.held_minor > 0), 0)::bigint
-        AS held_minor
+        AS held_minor,
+    (
+        SELECT array_agg((
+            SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+            FROM transactions t
+            WHERE t.card_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
+        ) ORDER BY w.position)
+        FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[])
+            WITH ORDINALITY AS w (id, window_start, window_end, position)
+    ) AS cards,
+    (
+        SELECT array_agg((
+            SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+            FROM transactions t
+            WHERE t.spending_profile_id = w.id AND t.transaction_date >= w.window_start
+                AND t.transaction_date < w.window_end
+        ) ORDER BY w.position)
+        FROM unnest($5::int[], $6::timestamptz[], $7::timestamptz[])
+            WITH ORDINALITY AS w (id, window_start, window_end, position)
+    ) AS profiles
 FROM accounts a WHERE a.id = $1
 
--- name: load_cards
--- What each card has spent (and of that, still holds) in one window each.
-SELECT (
-    SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
-    FROM transactions t
-    WHERE t.card_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
-) AS used_and_held
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS w (id, window_start, window_end, position)
-ORDER BY w.position
-
--- name: load_profiles
--- What all cards of each shared profile have spent (and of that, still hold) in one window each.
-SELECT (
-    SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
-    FROM transactions t
-    WHERE t.spending_profile_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
-) AS used_and_held
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS w (id, window_start, window_end, position)
-ORDER BY w.position
-
 -- name: remembered
--- Which reservations have a committed row: request, body, configuration and epoch must all agree.
+-- Which reservations have a committed row: request, body, configuration and epoch must all agree. A decline moved nothing,
+-- so a reservation of that name is somebody else's; and once a record has expired, a late duplicate makes a second one.
 SELECT k.request_id, k.fingerprint, t.config_version, t.counter_epoch
 FROM request_keys k
 JOIN transactions t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date
 WHERE k.request_id = ANY($1::text[])
+    AND t.approved_minor > 0 AND t.created_at > now() - $2::bigint * interval '1 millisecond'

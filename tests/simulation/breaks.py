@@ -1,11 +1,196 @@
-"""Each takes one fence out, so that a test can show that the simulation notices. Nothing of this is in the product."""
+"""Each takes one fence out, so that a test can show that the simulation notices. Nothing of this is in the product.
 
-from collections.abc import Callable, Iterator
+Some are taken out of the stand-ins, which know them by name; the others are put into the product's classes for one run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-BREAKS: dict[str, Callable[[], object] | None] = {}
+import pytest
+
+from authsvc.decide import Decider
+from authsvc.errors import RequestIdReused
+from authsvc.flight import Flight
+from authsvc.ports import Claim, Fenced, Stored
+from authsvc.reaper import Reaper
+from loader.directory import Directory
+from loader.records import Change
+from tests.simulation.redis import SimulatedCounters
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Break:
+    """`what` was taken out. Without a patch the stand-ins do it."""
+
+    what: str
+    patch: Patch | None = None
+
+
+def _reservation_name(parts: Callable[[Flight], str]) -> Patch:
+    return lambda patch: patch.setattr(Flight, "reservation_name", parts)
+
+
+def _reaper_releases(patch: pytest.MonkeyPatch) -> None:
+    async def sweep(self: Reaper) -> int:
+        counters = self._counters
+        assert isinstance(counters, SimulatedCounters)
+        orphans = await counters.pending(self._grace_ms)
+        recorded = await self._ledger.recorded(orphans)
+        lost = [orphan for orphan, found in zip(orphans, recorded, strict=True) if not found]
+        server = counters._server
+        for orphan in lost:
+            counters_of = server.hash_of(orphan.account_id, orphan.run)
+            key = (orphan.account_id, orphan.run, orphan.epoch, orphan.name)
+            record = server.contents.records.pop(key, None)
+            server.contents.pending[orphan.account_id, orphan.run].pop(orphan.name, None)
+            if record is not None and counters_of is not None and counters_of.epoch == orphan.epoch:
+                for name, delta in record.deltas.items():
+                    counters_of.used[name] -= delta
+        return len(lost)
+
+    patch.setattr(Reaper, "sweep", sweep)
+
+
+def _keeps_what_it_shares(patch: pytest.MonkeyPatch) -> None:
+    """A replay keeps its reservation when the row was made under the same versions: it may not be the row's own."""
+    replay = Decider._replay
+
+    def kept(self: Decider, flight: Flight, stored: Stored) -> None:
+        replay(self, flight, stored)
+        same = not isinstance(flight.error, RequestIdReused)
+        claim = flight.claim
+        if claim is not None and same and stored[2:4] == (flight.config_version, claim.epoch):
+            flight.claim = None
+
+    patch.setattr(Decider, "_replay", kept)
+
+
+def _never_catches_up(patch: pytest.MonkeyPatch) -> None:
+    async def again(self: Decider, flight: Flight, _: Fenced) -> None:
+        self._again(flight)
+
+    patch.setattr(Decider, "_catch_up", again)
+
+
+def _fetched_for_ever(patch: pytest.MonkeyPatch) -> None:
+    catch_up = Decider._catch_up
+
+    async def keep(self: Decider, flight: Flight, fenced: Fenced) -> None:
+        fetched = flight.fetched
+        step = catch_up(self, flight, fenced)
+        flight.attempts -= 0
+        again = self._again
+
+        def restore(one: Flight) -> None:
+            one.fetched = fetched
+            again(one)
+
+        self._again = restore  # type: ignore[method-assign]
+        try:
+            await step
+        finally:
+            self._again = again  # type: ignore[method-assign]
+
+    patch.setattr(Decider, "_catch_up", keep)
+
+
+def _skips_gap(patch: pytest.MonkeyPatch) -> None:
+    def notified(self: Directory, change: Change) -> None:
+        self._forget_unknown(change.tokens)
+        entry = self._accounts.get(change.account_id)
+        if entry is None or change.version is None or change.version <= entry.account.config_version:
+            return
+        if change.kind == "account":
+            self._forget_account(entry)
+            return
+        self._forget_parts(entry, change)
+        entry.account.config_version = change.version
+        self._wake(entry)
+
+    patch.setattr(Directory, "notified", notified)
+
+
+def _notified_moves_nothing(patch: pytest.MonkeyPatch) -> None:
+    """The version moves forward, and the parts that the change names stay as they were."""
+    patch.setattr(Directory, "_forget_parts", lambda *_: None)
+
+
+def _takes_older_records(patch: pytest.MonkeyPatch) -> None:
+    """A card that was read before a change is filed under the version after it."""
+    install = Directory.install
+
+    def stale(self: Directory, record: Any) -> Any:
+        entry = self._accounts.get(record.account_id)
+        if entry is not None and record.config_version < entry.account.config_version:
+            record = record._replace(config_version=entry.account.config_version)
+        return install(self, record)
+
+    patch.setattr(Directory, "install", stale)
+
+
+def _never_releases(patch: pytest.MonkeyPatch) -> None:
+    async def keep(self: Decider, claims: Sequence[Claim | None]) -> None:
+        return
+
+    patch.setattr(Decider, "_release", keep)
+    patch.setattr(Reaper, "sweep", lambda self: _nothing())
+
+
+async def _nothing() -> int:
+    return 0
+
+
+def _ignores_deadlines(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Decider, "_failed", lambda *_: None)
+
+
+BREAKS: dict[str, Break] = {
+    "no_config_fence": Break("the commit ignores the configuration version"),
+    "no_epoch_fence": Break("the commit ignores the counter epoch"),
+    "no_run_in_name": Break("a restarted server finds its old counters under the same names"),
+    "no_epoch_bump_on_reshape": Break("a new set of counters goes on in the old epoch"),
+    "no_epoch_bump_on_funding": Break("money from outside goes on in the old epoch"),
+    "no_epoch_bump_on_credit": Break("a posted credit goes on in the old epoch"),
+    "open_epoch_without_bump": Break("a rebuild does not raise the epoch in the ledger"),
+    "open_epoch_goes_back": Break("an older rebuild overwrites a newer one"),
+    "install_overwrites": Break("loading sets counters that are there already"),
+    "install_ignores_epoch": Break("loading sets counters of another epoch"),
+    "release_ignores_owners": Break("the first of two owners gives the reservation back"),
+    "release_on_unknown_outcome": Break("a reservation is given back although its row may be committed"),
+    "remembers_declines": Break("the reaper takes any row of that name for the reservation's"),
+    "remembers_for_ever": Break("the reaper takes a row of long ago for the reservation's"),
+    "stored_beats_nothing": Break("the fence is answered before the stored decision is looked up"),
+    "reaper_releases": Break("the reaper gives back instead of raising the epoch", _reaper_releases),
+    "no_body_in_reservation_name": Break(
+        "two bodies of one request share a reservation",
+        _reservation_name(lambda flight: f"00/{flight.config_version}/{flight.request.request_id}"),
+    ),
+    "no_config_in_reservation_name": Break(
+        "two configurations share a reservation",
+        _reservation_name(lambda flight: f"{flight.request.fingerprint.hex()}/0/{flight.request.request_id}"),
+    ),
+    "replay_keeps_reservation": Break("a replay keeps what it reserved", _keeps_what_it_shares),
+    "never_catches_up": Break("a refused commit is tried again on the same view", _never_catches_up),
+    "fetched_for_ever": Break("a card fetched for a request is used again after a refusal", _fetched_for_ever),
+    "notify_skips_gap": Break("a lost notification goes unnoticed", _skips_gap),
+    "notify_moves_nothing": Break("a notification moves the version only", _notified_moves_nothing),
+    "takes_older_records": Break("a read from before a change counts as current", _takes_older_records),
+    "never_releases": Break("nobody gives anything back", _never_releases),
+    "failures_are_lost": Break("whoever fails is not told", _ignores_deadlines),
+}
 
 
 @contextmanager
 def breaking(name: str) -> Iterator[str]:
-    yield name
+    """Put a break in for the time of one run. Gives the name to the stand-ins."""
+    found = BREAKS.get(name)
+    if found is None or found.patch is None:
+        yield name
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        found.patch(patch)
+        yield ""

@@ -28,7 +28,8 @@ class Checks:
         self.quiet = False
         self.answers: dict[tuple[str, bytes], tuple[object, ...]] = {}
         self.unexpected: list[BaseException] = []
-        self._counters: dict[tuple[int, str], Counter] = {}
+        # Every counter that was asked for, and the last configuration version that it was asked under.
+        self._counters: dict[tuple[int, str], tuple[Counter, int]] = {}
         postgres.on_commit = self.committed
         postgres.serial_of = self._serial_of
         redis.on_reserve = self.reserving
@@ -105,10 +106,13 @@ class Checks:
 
     def reserving(self, ask: Ask, run: str, counters: Hash) -> None:
         """Counters that may still become decisions are the committed spending and the reservations in flight, exactly."""
+        account = self._postgres.accounts[ask.account_id]
+        if (run, counters.epoch, _version(ask)) != (self._redis.run, account.counter_epoch, account.config_version):
+            # Refused at commit. A counter that only an old plan knows may be loaded, and missed by others: nobody uses it.
+            return
         for counter in ask.plan.counters:
-            self._counters[ask.account_id, counter.name] = counter
-        if run == self._redis.run and counters.epoch == self._postgres.accounts[ask.account_id].counter_epoch:
-            self._compare(ask.account_id, run, counters, {"b", "h"} | {counter.name for counter in ask.plan.counters})
+            self._counters[ask.account_id, counter.name] = (counter, account.config_version)
+        self._compare(ask.account_id, run, counters, {"b", "h"} | {counter.name for counter in ask.plan.counters})
 
     def _compare(self, account_id: int, run: str, counters: Hash, names: set[str]) -> None:
         recorded = {row.serial for row in self._postgres.transactions.values() if row.account_id == account_id}
@@ -122,7 +126,7 @@ class Checks:
         for name in sorted(names):
             true = {"b": balance, "h": held}.get(name)
             if true is None:
-                true = self._postgres.used(self._counters[account_id, name])[0]
+                true = self._postgres.used(self._counters[account_id, name][0])[0]
             reserved = sum(record.deltas.get(name, 0) for record in in_flight)
             if counters.used[name] != true + reserved:
                 detail = f"{name} of account {account_id} is {counters.used[name]}, true is {true} + {reserved}"
@@ -159,16 +163,24 @@ class Checks:
             if counters.epoch != account.counter_epoch:
                 self._broken("not healed", f"account {account_id}: {counters} at epoch {account.counter_epoch}")
                 continue
-            self._compare(account_id, run, counters, set(counters.used))
-            left = self._redis.contents.pending.get((account_id, run), {})
-            if left:
-                self._broken("not healed", f"account {account_id} still has pending {sorted(left)}")
+            known = {
+                name
+                for (owner, name), (_, version) in self._counters.items()
+                if (owner, version) == (account_id, account.config_version)
+            }
+            self._compare(account_id, run, counters, set(counters.used) & (known | {"b", "h"}))
             recorded = {row.serial for row in self._postgres.transactions.values()}
             for key, record in self._redis.contents.records.items():
                 if self._redis.is_expired(record):
                     continue
                 if key[:3] == (account_id, run, counters.epoch) and record.serial not in recorded:
                     self._broken("left behind", f"reservation {key} of nobody: {record}")
+
+    def nothing_pending(self) -> None:
+        """The reaper has been everywhere since the last reservation."""
+        for (account_id, run), left in self._redis.contents.pending.items():
+            if left and self._redis.hash_of(account_id, run) is not None:
+                self._broken("not healed", f"account {account_id} still has pending {sorted(left)}")
 
     # --- Observer ---------------------------------------------------------------------------------------------------
 
@@ -186,6 +198,11 @@ class Checks:
     def loaded(self, count: int) -> None: ...
 
     def reaped(self, count: int) -> None: ...
+
+
+def _version(ask: Ask) -> int:
+    """The configuration version that a reservation's name tells."""
+    return int(ask.name.split("/", 2)[1])
 
 
 def _told(answer: Answer) -> tuple[object, ...]:

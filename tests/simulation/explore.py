@@ -86,6 +86,7 @@ def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
     checks.at_rest()
     _reap(world)
     checks.at_rest()
+    checks.nothing_pending()
 
 
 def _probe(world: World) -> None:

@@ -7,6 +7,7 @@ messages under way, the seed decides. Time stands still while anybody can move.
 import asyncio
 import heapq
 import random
+import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
@@ -128,18 +129,19 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def close(self) -> None:
         """Let go of everything. Only after all checks: closing a coroutine runs its `finally` blocks."""
         asyncio._set_running_loop(self)
-        try:
+        with warnings.catch_warnings():
+            # A step that never came to its turn was never awaited: that is what crashes are.
+            warnings.simplefilter("ignore", RuntimeWarning)
             for task in self._tasks:
                 if not task.done():
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     task.get_coro().close()  # type: ignore[union-attr]
                 elif not task.cancelled():
                     task.exception()
-        finally:
-            asyncio._set_running_loop(None)
-        for left in (self._messages, self._graveyard, self._timers, self._tasks):
-            left.clear()
-        self._queues.clear()
+            for left in (self._messages, self._graveyard, self._timers, self._tasks):
+                left.clear()
+            self._queues.clear()
+        asyncio._set_running_loop(None)
 
     def _ready(self, handle: _Handle) -> None:
         process = handle.context.get(PROCESS, NOBODY)

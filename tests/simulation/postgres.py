@@ -284,7 +284,7 @@ class PostgresServer:
                 held += row.held_minor
         return used, held
 
-    def remembers(self, orphan: Orphan, fresh_ms: int | None) -> bool:
+    def remembers(self, orphan: Orphan, record_ttl_ms: int) -> bool:
         """`remembered`: a row holds money under that reservation's name and epoch, and is not from long before it."""
         fingerprint, config_version, request_id = orphan.name.split("/", 2)
         found = self.keys.get(request_id)
@@ -292,8 +292,9 @@ class PostgresServer:
             return False
         row = self.transactions[found[1]]
         same = (row.row.config_version, row.row.counter_epoch) == (int(config_version), orphan.epoch)
-        fresh = fresh_ms is None or row.created_ms > self.now_ms() - fresh_ms
-        return same and row.row.approved_minor > 0 and fresh
+        fresh = row.created_ms > self.now_ms() - record_ttl_ms
+        moved = row.row.approved_minor > 0 or self.broken == "remembers_declines"
+        return same and moved and (fresh or self.broken == "remembers_for_ever")
 
 
 def limit_of(amount_minor: int | None, window: Window | None) -> Limit | None:
@@ -313,10 +314,10 @@ def _table(allowed: tuple[str, ...], blocked: tuple[str, ...]) -> bytes | None:
 class SimulatedLedger:
     """The `Ledger` port of one process."""
 
-    def __init__(self, server: PostgresServer, wire: Wire, *, fresh_ms: int | None = None) -> None:
+    def __init__(self, server: PostgresServer, wire: Wire, *, record_ttl_ms: int) -> None:
         self._server = server
         self._wire = wire
-        self._fresh_ms = fresh_ms
+        self._record_ttl_ms = record_ttl_ms
 
     async def record(self, rows: Sequence[Row]) -> list[Outcome]:
         posting = {row.card.account.id for row in rows if row.posted_minor}
@@ -351,7 +352,7 @@ class SimulatedLedger:
         return Loaded(balance, held, [used[c.name][0] for c in counters], [used[c.name][1] for c in counters])
 
     async def recorded(self, orphans: Sequence[Orphan]) -> list[bool]:
-        return await self._read(lambda: [self._server.remembers(orphan, self._fresh_ms) for orphan in orphans])
+        return await self._read(lambda: [self._server.remembers(orphan, self._record_ttl_ms) for orphan in orphans])
 
     async def _look_up(self, results: dict[str, Outcome]) -> None:
         ids = [request_id for request_id, result in results.items() if not isinstance(result, Inserted)]

@@ -97,7 +97,7 @@ class World:
             notification_wait_s=0.05,
         )
         counters = SimulatedCounters(self.redis, self.redis_wire)
-        ledger = SimulatedLedger(self.postgres, self.postgres_wire)
+        ledger = SimulatedLedger(self.postgres, self.postgres_wire, record_ttl_ms=RECORD_TTL_MS)
         decider = Decider(
             directory,
             counters,
