@@ -30,6 +30,7 @@ _NOTIFICATION_WAIT_S: Final = 0.1
 _LISTENER_PING_S: Final = 5.0
 _RETRY_S: Final = 0.2
 _HEALTH_PERIOD_S: Final = 0.5
+_CANCEL_AGAIN_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -49,32 +50,43 @@ class Service:
     servicer: AuthorizationServicer
     server: Server
     port: int = 0
+    metrics_port: int = 0
 
 
-async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[Service], None], worker: int = 0) -> None:
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    ready: Callable[[Service], None],
+    worker: int = 0,
+    clock: Clock | None = None,
+) -> None:
     """Serve until `stop` is set, then drain. `ready` is called once requests can be decided.
 
     Raises `StartupRefused` when the service could not keep its promises here.
     """
     async with AsyncExitStack() as stack:
-        service = await wire(settings, stack)
+        service = await wire(settings, stack, clock)
         await _check_counters(service.counters)
         await _background(stack, service.watch.run())
         await service.watch.ready()
         await _warm(service.directory)
-        stop_metrics, metrics_port = service.metrics.serve(
+        stop_metrics, service.metrics_port = service.metrics.serve(
             settings.host, settings.metrics_port + worker if settings.metrics_port else 0
         )
         stack.callback(stop_metrics)
         service.port = await service.server.start()
         await _background(stack, _reap(service))
         await _background(stack, _health(service))
-        _log.info("worker %d serves on port %d, metrics on port %d", worker, service.port, metrics_port)
+        _log.info("worker %d serves on port %d, metrics on port %d", worker, service.port, service.metrics_port)
         ready(service)
         await stop.wait()
         _log.info("worker %d drains", worker)
+        drain_s = settings.drain_timeout_ms / 1000
+        until_s = service.clock.monotonic_s() + drain_s
         service.servicer.drain()
-        await service.server.stop(settings.drain_timeout_ms / 1000)
+        await service.server.stop(drain_s)
+        # Callers that are gone may have left a batch behind; it ends before the connections under it do.
+        await service.decider.rest(max(0, until_s - service.clock.monotonic_s()))
         _log.info("worker %d stops", worker)
 
 
@@ -220,8 +232,10 @@ async def _background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) ->
     task = asyncio.get_running_loop().create_task(work)
 
     async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
+        # A cancellation that meets the end of an awaited operation may be lost (asyncio.wait_for before Python 3.12).
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
     stack.push_async_callback(end)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from authsvc.flight import Flight
@@ -37,6 +38,13 @@ class Batches:
         task = asyncio.get_running_loop().create_task(self._guard(step, flights))
         self._steps.add(task)
         task.add_done_callback(self._steps.discard)
+
+    async def rest(self, timeout_s: float) -> None:
+        """Returns when nothing is under way any more, or when the time is up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while under_way := {*self._steps, *filter(None, [self._runner])}:
+                    await asyncio.wait(under_way)
 
     async def _run(self) -> None:
         try:

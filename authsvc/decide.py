@@ -71,6 +71,10 @@ class Decider:
         """Requests that have no answer yet."""
         return len(self._flights)
 
+    async def rest(self, timeout_s: float) -> None:
+        """Returns when nothing is being decided any more, abandoned requests included, or when the time is up."""
+        await self._batches.rest(timeout_s)
+
     def submit(self, request: AuthorizationRequest, deadline_s: float, done: Callable[[Flight], None]) -> Flight:
         """Decide; `done` is called once, with the flight's answer or error set. `deadline_s` is on the clock's monotonic scale."""
         if len(self._flights) >= self._in_flight_max:

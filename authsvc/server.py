@@ -1,6 +1,6 @@
 """The gRPC server: its options, its health, its reflection."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import grpc
@@ -60,7 +60,7 @@ class Server:
         await self._grpc.stop(grace_s)
 
 
-def _methods(servicer: object) -> Mapping[str, Any]:
+def _methods(servicer: object) -> dict[str, Any]:
     """The service's methods by name. The generated way in would answer unreadable bytes with the parser's own words."""
     methods: dict[str, Any] = {}
     for method in _DESCRIPTOR.methods:

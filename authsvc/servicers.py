@@ -169,6 +169,11 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
         for stream in self._streams:
             stream.drain()
 
+    @property
+    def streams_open(self) -> int:
+        """Open AuthorizeStream calls."""
+        return len(self._streams)
+
     async def abort(self, context: Context, error: BaseException) -> NoReturn:
         """End a call with the status of an error."""
         code, text = status_of(error)

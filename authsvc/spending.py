@@ -22,7 +22,7 @@ class SpendingLimit:
 
 @dataclass(slots=True, frozen=True)
 class SpendingPower:
-    """Every limit of a card and the account's funds. `spendable_minor` None: nothing limits it."""
+    """Every limit of a card and the account's funds. `spendable_minor` None: nothing limits it; 0 for a card of no use."""
 
     card: Card
     limits: tuple[SpendingLimit, ...]
@@ -46,6 +46,5 @@ async def spending_power(card: Card, at_us: int, ledger: Ledger) -> SpendingPowe
     rooms = [limit.remaining_minor for limit in limits] + ([available] if plan.funds_enforced else [])
     # A credit passes every category and limit: what is left are the states of account, cardholder and card.
     state, _ = evaluate(card, Request(Kind.CREDIT_AUTHORIZATION, 0, "0000", at_us, partial_approval_capable=False))
-    return SpendingPower(
-        card, tuple(limits), loaded.balance_minor, loaded.held_minor, available, min(rooms, default=None), state
-    )
+    spendable = min(rooms, default=None) if state is Reason.APPROVED else 0
+    return SpendingPower(card, tuple(limits), loaded.balance_minor, loaded.held_minor, available, spendable, state)

@@ -14,11 +14,14 @@ from redis.asyncio import Redis
 
 from authsvc import app
 from authsvc.app import Service
+from authsvc.clock import Clock, SystemClock
+from authsvc.embedded import Servers
 from authsvc.seed import seed
 from authsvc.settings import Settings
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1 import types_pb2 as types
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceStub
+from tests.case_files import unix_us
 
 NOON: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
 WAIT_S: Final = 20
@@ -97,14 +100,32 @@ async def serving(database_url: str, redis_url: str, **settings: object) -> Asyn
 
 
 @asynccontextmanager
+async def serving_module(servers: Servers, template: str, **settings: object) -> AsyncIterator[Running]:
+    """Like `serving`, for all tests of a module."""
+    async with own_database(servers, template) as urls, serving(*urls, **settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def own_database(servers: Servers, template: str) -> AsyncIterator[tuple[str, str]]:
+    """URLs of a migrated database and of a logical database of Valkey, both apart from those that single tests use."""
+    name = f"module_{next(_numbers)}"
+    servers.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    async with Redis.from_url(servers.valkey.url(1)) as redis:
+        await redis.flushdb()
+    yield servers.postgres.url(name), servers.valkey.url(1)
+    servers.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
 async def started(
-    database_url: str, redis_url: str, **settings: object
+    database_url: str, redis_url: str, *, clock: Clock | None = None, **settings: object
 ) -> AsyncIterator[tuple[Service, asyncio.Event, asyncio.Task[None]]]:
     """The service alone; at the end it is drained, if the test has not done so."""
     chosen = Settings.model_validate({**_QUIET, "database_url": database_url, "redis_url": redis_url, **settings})
     ready: asyncio.Future[Service] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    task = asyncio.create_task(app.serve(chosen, stop, ready.set_result))
+    task = asyncio.create_task(app.serve(chosen, stop, ready.set_result, clock=clock))
     await asyncio.wait([task, ready], timeout=WAIT_S, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task
@@ -113,6 +134,13 @@ async def started(
     finally:
         stop.set()
         await asyncio.wait_for(task, WAIT_S)
+
+
+class NewYear(SystemClock):
+    """A wall clock that stands still, at an instant after every decision case."""
+
+    def now_us(self) -> int:
+        return unix_us(datetime(2027, 1, 1, tzinfo=UTC))
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool]) -> None:
@@ -137,6 +165,40 @@ def request(card: str = "card_demo_open", amount_minor: int | None = 1_000, **ch
         "merchant": types.Merchant(mcc="5812", descriptor="A restaurant", country="USA"),
     }
     return pb.AuthorizeRequest(**(fields | changes))
+
+
+async def refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:
+    """The status and the text of a call that must fail."""
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        return error.code(), error.details() or ""
+    raise AssertionError(f"answered: {answer}")
+
+
+@asynccontextmanager
+async def held_back(running: Running, token: str) -> AsyncIterator[asyncpg.Connection]:
+    """While it lasts no decision on the account of this card can be committed."""
+    blocker = await asyncpg.connect(running.service.settings.database_url)
+    try:
+        async with blocker.transaction():
+            await blocker.execute(
+                "SELECT FROM accounts WHERE id = (SELECT account_id FROM cards WHERE lithic_card_token = $1) FOR UPDATE",
+                token,
+            )
+            yield blocker
+    finally:
+        await blocker.close()
+
+
+async def until_held_back(running: Running, blocker: asyncpg.Connection) -> None:
+    """Returns once a batch waits for the lock of `held_back`."""
+
+    async def waits() -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+        return bool(await running.database.fetchval(query, blocker.get_server_pid()))
+
+    await until(waits)
 
 
 def in_future(**ahead: float) -> datetime:

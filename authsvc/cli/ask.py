@@ -122,7 +122,8 @@ def _show(response: Any, currency: str, *, simulated: bool) -> None:
     style = _DECISION_STYLES[decision]
     words = decision.name.replace("_", " ")
     level = f" at the level of the {Level(response.level).name.lower()}" if response.level else ""
-    out.print(f"[bold {style}]{words}[/bold {style}]  {reason.name}{level}" + ("  (simulated)" if simulated else ""))
+    why = "" if reason is Reason.APPROVED else f"  {reason.name}{level}"
+    out.print(f"[bold {style}]{words}[/bold {style}]{why}" + ("  (simulated)" if simulated else ""))
     if response.HasField("deciding_check"):
         out.print(escape(response.deciding_check.text), soft_wrap=True)
     out.print(f"[dim]cardholder:[/dim] {escape(response.message)}", soft_wrap=True)

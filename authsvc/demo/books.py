@@ -47,11 +47,13 @@ async def check_books(
 
 async def _counted(client: AuthorizationClient, token: str, at: datetime) -> list[Any]:
     answer = await client.simulate(card_token=token, amount_minor=1, merchant={"mcc": "5812"}, transacted_at=at)
-    return [
-        check
-        for check in answer.checks
-        if check.name in _COUNTED and check.window != Window.TRANSACTION and check.HasField("used_minor")
-    ]
+    return [check for check in answer.checks if _is_counted(check)]
+
+
+def _is_counted(check: Any) -> bool:
+    """Whether the check read a counter: each transaction alone has none."""
+    in_a_window = check.name in _COUNTED and check.window != Window.TRANSACTION
+    return in_a_window and bool(check.HasField("used_minor"))
 
 
 def _entry(token: str, check: Any) -> Entry:

@@ -90,22 +90,18 @@ def print_books(out: Console, books: Books) -> bool:
 
 
 def _score(outcome: Outcome, wanted: Callable[[Any], int]) -> int:
+    """What a replay says was said before."""
     return 0 if outcome.response is None or outcome.response.replayed else wanted(outcome.response)
 
 
 def _limit_score(response: Any) -> int:
-    """Best is a decline with something left until a reset in a zone of its own; the card's limit before the profile's."""
+    """Best is a decline by the card's limit, with something left until a reset in a zone that is not UTC."""
     if response.decision != Decision.DECLINED or response.reason not in _LIMITS:
         return 0
     check = response.deciding_check
-    has_reset, in_a_zone = check.HasField("reset_time"), "America" in check.text
-    return (
-        1
-        + 8 * has_reset
-        + 4 * (check.remaining_minor > 0)
-        + 2 * in_a_zone
-        + (response.reason == Reason.CARD_LIMIT_EXCEEDED)
-    )
+    in_a_zone, by_card = "America" in check.text, bool(response.reason == Reason.CARD_LIMIT_EXCEEDED)
+    resets, has_room = bool(check.HasField("reset_time")), bool(check.remaining_minor > 0)
+    return 1 + 8 * resets + 4 * has_room + 2 * in_a_zone + by_card
 
 
 def _merchant_score(response: Any) -> int:
@@ -113,7 +109,7 @@ def _merchant_score(response: Any) -> int:
 
 
 def _funds_score(response: Any) -> int:
-    partial = response.decision == Decision.PARTIALLY_APPROVED
+    partial = int(response.decision == Decision.PARTIALLY_APPROVED)
     return 2 * partial + int(response.reason == Reason.INSUFFICIENT_FUNDS)
 
 

@@ -31,7 +31,7 @@ NEXT: Final = """
 """
 
 
-async def show(  # noqa: PLR0913 (what a demonstration depends on)
+async def show(
     database_url: str, redis_url: str, out: Console, clock: Clock, *, requests: int, random_seed: int
 ) -> bool:
     """Seed, serve, replay `requests` authorizations, and print what came of them. The schema must be there.

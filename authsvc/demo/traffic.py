@@ -80,12 +80,12 @@ _OFFICE: Final = ("5111", "5943", "5732", "5942", "5411")
 _KITCHEN: Final = ("5300", "5499", "5411", "5812")
 # The sample program's cards (authsvc/seed.py). A card that is not here is used now and then, anywhere.
 HABITS: Final[Mapping[str, Habit]] = {
-    "card_demo_open": Habit(26),
-    "card_demo_yearly": Habit(10),
-    "card_demo_travel": Habit(7, _TRAVEL),
-    "card_demo_daily": Habit(8),
-    "card_demo_lunch_uma": Habit(9, _FOOD),
-    "card_demo_lunch_anna": Habit(9, _FOOD),
+    "card_demo_open": Habit(60),
+    "card_demo_yearly": Habit(12),
+    "card_demo_travel": Habit(5, _TRAVEL),
+    "card_demo_daily": Habit(5),
+    "card_demo_lunch_uma": Habit(8, _FOOD),
+    "card_demo_lunch_anna": Habit(8, _FOOD),
     "card_demo_office": Habit(9, _OFFICE),
     "card_demo_new_york": Habit(3, ("5812", "4121", "5942")),
     "card_demo_kitchen_1": Habit(6, _KITCHEN),
@@ -106,10 +106,11 @@ def traffic(random: Random, card_tokens: Sequence[str], count: int, now: datetim
     cards = [*card_tokens, UNKNOWN_CARD]
     weights = [HABITS.get(token, _RARE).weight for token in cards]
     orders: list[Fields] = []
-    while len(orders) < count:
+    while len(orders) < count - len(_STAGED):
         token = random.choices(cards, weights)[0]
         orders += _outing(random, token, now)
-    del orders[count:]
+    del orders[max(0, count - len(_STAGED)) :]
+    orders += [_staged(random, purchase, now) for purchase in _STAGED[:count]]
     orders.sort(key=lambda fields: fields["transacted_at"])
     for number, fields in enumerate(orders):
         fields["request_id"] = f"{run}-{number:06}"
@@ -158,6 +159,13 @@ def _order(random: Random, token: str, merchant: Merchant, at: datetime) -> Fiel
     return fields
 
 
+def _staged(random: Random, purchase: tuple[str, str, int, bool], now: datetime) -> Fields:
+    token, mcc, amount_minor, capable = purchase
+    merchant = next(merchant for merchant in MERCHANTS if merchant.mcc == mcc)
+    fields = {"kind": "KIND_AUTHORIZATION", "amount_minor": amount_minor, "partial_approval_capable": capable}
+    return _order(random, token, merchant, now) | fields
+
+
 def _merchant(random: Random, habit: Habit) -> Merchant:
     roll = random.random()
     if habit.categories and roll < 0.88:  # noqa: PLR2004 (a share)
@@ -172,11 +180,17 @@ def _merchant(random: Random, habit: Habit) -> Merchant:
 
 def _retry_some(random: Random, orders: list[Fields]) -> None:
     """A bridge that heard nothing asks again: the same request a little later, in the place of another one."""
-    for position in range(4, len(orders)):
+    for position in range(4, len(orders) - len(_STAGED)):
         if random.random() < 0.02:  # noqa: PLR2004 (a share)
             orders[position] = orders[position - random.randint(1, 4)]
 
 
+# However little traffic is asked for, it ends with these: a limit, a merchant category and a balance say no.
+_STAGED: Final = (
+    ("card_demo_new_york", "5812", 1_040_00, False),
+    ("card_demo_daily", "7995", 50_00, False),
+    ("card_demo_small_balance", "5732", 310_00, True),
+)
 _KINDS: Final = (
     "KIND_AUTHORIZATION",
     "KIND_FINANCIAL_AUTHORIZATION",
@@ -187,4 +201,5 @@ _KINDS: Final = (
 _KIND_WEIGHTS: Final = (91, 4, 2, 1, 2)
 _ENTRY_MODES: Final = ("ENTRY_MODE_CHIP", "ENTRY_MODE_CONTACTLESS", "ENTRY_MODE_ECOMMERCE", "ENTRY_MODE_MANUAL")
 _NETWORKS: Final = ("NETWORK_VISA", "NETWORK_MASTERCARD")
-_LONG_TAIL: Final = catalogue()
+# Without the private codes of airlines, car rentals and hotels: those have the names of companies.
+_LONG_TAIL: Final = [category for category in catalogue() if not "3000" <= category.mcc_code <= "3999"]

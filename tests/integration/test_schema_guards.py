@@ -189,3 +189,23 @@ async def test_versions_never_go_back(program: asyncpg.Connection) -> None:
         with pytest.raises(asyncpg.CheckViolationError) as refusal:
             await program.execute(f"UPDATE accounts SET {column} = {column} - 1 WHERE id = 1")
         assert refusal.value.constraint_name == "accounts_versions_monotonic"
+
+
+@pytest.mark.parametrize(
+    ("delete", "constraint"),
+    [
+        ("UPDATE cards SET spending_profile_id = NULL; DELETE FROM cards WHERE id = 1001", "transactions_card_id_fkey"),
+        ("DELETE FROM cards WHERE id = 1001; DELETE FROM users WHERE id = 11", "transactions_card_id_fkey"),
+        ("UPDATE cards SET user_id = 12 WHERE user_id = 11; DELETE FROM users WHERE id = 11", "transactions_user_id_fkey"),
+    ],
+)
+async def test_whoever_has_transactions_cannot_be_deleted(
+    program: asyncpg.Connection, delete: str, constraint: str
+) -> None:
+    with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
+        await program.execute(delete)
+    assert refused.value.constraint_name == constraint
+
+
+async def test_a_card_without_transactions_can_be_deleted(program: asyncpg.Connection) -> None:
+    assert await program.execute("DELETE FROM cards WHERE id = 1003") == "DELETE 1"

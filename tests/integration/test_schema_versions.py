@@ -171,7 +171,7 @@ GROUPS = {
     "engine": ENGINE,
 }
 
-RESET_SQL = "TRUNCATE accounts, spending_categories, request_keys CASCADE"
+RESET_SQL = "TRUNCATE transactions, accounts, spending_categories, request_keys CASCADE"
 
 
 class Listener:

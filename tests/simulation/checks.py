@@ -27,7 +27,7 @@ class Checks:
         self.violations: list[str] = []
         self.quiet = False
         self.answers: dict[tuple[str, bytes], tuple[object, ...]] = {}
-        self.unexpected: list[BaseException] = []
+        self._versions_at_start: dict[int, int] = {}
         # Every counter that was asked for, and the last configuration version that it was asked under.
         self._counters: dict[tuple[int, str], tuple[Counter, int]] = {}
         postgres.on_commit = self.committed
@@ -43,7 +43,7 @@ class Checks:
         """Which reservation the committer of a row owns, if the server still has it."""
         if row.counter_epoch is None or row.approved_minor == 0:
             return None
-        name = f"{row.request.fingerprint.hex()}/{row.config_version}/{row.request.request_id}"
+        name = Flight(row.request, 0.0, lambda _: None, 0.0, config_version=row.config_version).reservation_name()
         record = self._redis.record_of(row.card.account.id, self._redis.run, row.counter_epoch, name)
         return record.serial if record is not None else None
 
@@ -134,8 +134,22 @@ class Checks:
 
     # --- at every answer --------------------------------------------------------------------------------------------
 
+    def boarded(self, flight: Flight) -> None:
+        self._versions_at_start[id(flight)] = self._versions(flight)
+
+    def _versions(self, flight: Flight) -> int:
+        card = self._postgres.cards.get(flight.request.card_token)
+        if card is None:
+            return 0
+        account = self._postgres.accounts[card.account_id]
+        return account.config_version + account.counter_epoch
+
     def landed(self, flight: Flight) -> None:
         request, answer = flight.request, flight.answer
+        changes = self._versions(flight) - self._versions_at_start.get(id(flight), 0)
+        if flight.attempts > changes + 2:
+            # Each refusal tells what is current; only a change since then excuses the next one.
+            self._broken("tried in vain", f"{request.request_id}: {flight.attempts} times in {changes} changes")
         if answer is None:
             if not isinstance(flight.error, AuthsvcError):
                 self._broken("unplanned error", repr(flight.error))
@@ -187,7 +201,6 @@ class Checks:
     def failed(self, error: BaseException) -> None:
         if not isinstance(error, AuthsvcError):
             self._broken("unplanned error", repr(error))
-        self.unexpected.append(error)
 
     def batch(self, size: int, reserve_s: float, record_s: float) -> None: ...
 

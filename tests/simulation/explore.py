@@ -4,6 +4,7 @@ One run is one seed. The use case is the real one; Redis, PostgreSQL and time ar
 """
 
 import argparse
+import functools
 import sys
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from authsvc.errors import RequestIdReused, RowRefused
 from authsvc.ports import AuthorizationRequest
 from rules.reasons import Kind
 from tests.simulation.breaks import BREAKS, breaking
-from tests.simulation.program import EVENTS, build, request, requests, send_all
-from tests.simulation.world import GRACE_MS, World
+from tests.simulation.program import build, request, requests, script, send_all
+from tests.simulation.world import DEADLINE_MAX_S, GRACE_MS, RECORD_TTL_MS, World
 
 _STEPS_MAX = 60_000
 _PATIENCE_S = 60.0
@@ -40,7 +41,7 @@ def run_seed(seed: int, broken: str = "") -> Outcome:
         refused = {one.request_id for one in asked if world.chance.random() < 0.03}
         world.postgres.refuse = lambda row: row.request.request_id in refused
         send_all(world, asked)
-        _script(world)
+        _arrange(world)
         world.settle(_STEPS_MAX)
         _come_to_rest(world, asked)
         outcome = _outcome(seed, world)
@@ -48,32 +49,25 @@ def run_seed(seed: int, broken: str = "") -> Outcome:
     return outcome
 
 
-def _script(world: World) -> None:
-    """Draw when things happen: between any two steps."""
-    chance = world.chance
-    happenings = [(chance.randint(1, 900), chance.choice(EVENTS)) for _ in range(chance.choice([0, 2, 5, 10]))]
-    happenings.sort(key=lambda happening: happening[0])
-
-    def after_step() -> None:
-        while happenings and happenings[0][0] <= world.loop.steps:
-            happenings.pop(0)[1](world)
-
-    world.loop.after_step = after_step
+def _arrange(world: World) -> None:
+    """Have things happen between the steps."""
+    for step, event in script(world):
+        world.after_steps(step, functools.partial(event, world))
 
 
 def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
     """No more faults: the reaper goes round, every request is sent again, and new ones meet counters that are true."""
-    world.loop.after_step = None
+    world.happenings.clear()
     checks = world.checks
     world.redis_weather.clear()
     world.postgres_weather.clear()
     world.settle(_STEPS_MAX)
     _landed(world)
+    _late_duplicates(world, asked)
     _reap(world)
     again = len(world.sent)
     for one in asked:
-        for slot in (0, 1):
-            world.send(slot, one, _PATIENCE_S)
+        world.send(world.chance.choice([0, 1]), one, _PATIENCE_S)
     world.settle(_STEPS_MAX)
     _landed(world)
     for sent in world.sent[again:]:
@@ -87,6 +81,19 @@ def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
     _reap(world)
     checks.at_rest()
     checks.nothing_pending()
+
+
+def _late_duplicates(world: World, asked: list[AuthorizationRequest]) -> None:
+    """Clients ask again when records may have expired, and meet faults once more."""
+    chance = world.chance
+    world.after(chance.choice([0.01, RECORD_TTL_MS / 1000]))
+    world.redis_weather.refused, world.redis_weather.lost = chance.choice([(0.0, 0.0), (0.2, 0.1)])
+    for one in asked:
+        world.send(chance.choice([0, 1]), one, chance.choice([DEADLINE_MAX_S, _PATIENCE_S]))
+    if chance.random() < 0.3:
+        world.after_steps(chance.randint(1, 200), lambda: world.crash(chance.choice([0, 1])))
+    world.settle(_STEPS_MAX)
+    world.redis_weather.clear()
 
 
 def _probe(world: World) -> None:

@@ -105,9 +105,10 @@ def send_all(world: World, asked: list[AuthorizationRequest]) -> None:
     """Each request once to three times, to either worker, some of them long after."""
     chance = world.chance
     span_s = chance.choice([0.0, 0.05, 0.3, 1.5])
+    repeats = chance.choice([[1], [1, 1, 2, 3], [2, 4]])
     for one in asked:
         first_s = chance.random() * span_s
-        for _ in range(chance.choice([1, 1, 2, 3])):
+        for _ in range(chance.choice(repeats)):
             later_s = chance.choice([0.0, 0.0, 0.02, 0.6]) * chance.random()
             patience_s = chance.choice([0.02, 0.1, DEADLINE_MAX_S, DEADLINE_MAX_S])
             world.loop.call_later(first_s + later_s, world.send, chance.choice([0, 1]), one, patience_s)
@@ -202,28 +203,50 @@ def _abandon(world: World) -> None:
         world.chance.choice(world.sent).flight.abandoned = True
 
 
-EVENTS: list[Callable[[World], None]] = [
-    _change_card,
-    _change_card,
-    _change_profile,
-    _change_and_back,
-    _change_user,
-    _change_account,
-    _fund,
-    _new_card,
+def _crash(world: World) -> None:
+    world.crash(world.chance.choice([0, 1]))
+
+
+def _reap(world: World) -> None:
+    world.reap(world.chance.choice([0, 1]))
+
+
+def _lose_listener(world: World) -> None:
+    world.lose_listener(world.chance.choice([0, 1]))
+
+
+Event = Callable[[World], None]
+_CHANGES: list[Event] = [_change_card, _change_card, _change_profile, _change_and_back, _change_user, _change_account, _fund]
+_FAULTS: list[Event] = [
     _redis_errors,
     _postgres_errors,
     _restart_old,
     _abandon,
     lambda world: world.redis.wipe(),
     lambda world: world.redis.restart(None),
-    lambda world: world.crash(world.chance.choice([0, 1])),
-    lambda world: world.crash(world.chance.choice([0, 1])),
-    lambda world: world.lose_listener(world.chance.choice([0, 1])),
-    lambda world: world.reap(world.chance.choice([0, 1])),
-    lambda world: world.reap(world.chance.choice([0, 1])),
+    _crash,
+    _crash,
+    _lose_listener,
+    _reap,
+    _reap,
 ]
+_THEMES: list[tuple[list[Event], int]] = [
+    ([_abandon], 0),
+    (_CHANGES + _FAULTS + [_new_card], 8),
+    (_CHANGES + [_new_card, _lose_listener], 20),
+    ([_change_and_back, _change_and_back, _change_card], 8),
+    (_FAULTS, 10),
+    ([_postgres_errors, _redis_errors, _crash, _reap], 8),
+]
+"""What may happen in a run, and how often about."""
 
 
-def cards_of(server: PostgresServer) -> list[str]:
-    return sorted(server.cards)
+def script(world: World) -> list[tuple[int, Event]]:
+    """What happens at which step: between any two, and some things close together."""
+    chance = world.chance
+    events, often = chance.choice(_THEMES)
+    made: list[tuple[int, Event]] = []
+    while len(made) < often:
+        step = chance.randint(1, 500)
+        made += [(step + chance.randint(0, 20), chance.choice(events)) for _ in range(chance.choice([1, 1, 3]))]
+    return sorted(made, key=lambda happening: happening[0])

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authsvc.decide import Decider
@@ -18,7 +19,7 @@ from tests.simulation.redis import RedisServer, SimulatedCounters
 from tests.simulation.wire import LossyWire, Weather
 
 RECORD_TTL_MS = 400
-COUNTERS_TTL_MS = 1_500
+COUNTERS_TTLS_MS = [1_500, 60_000]
 GRACE_MS = 100
 DEADLINE_MAX_S = 0.4
 START_US = 1_773_576_000_000_000  # 2026-03-15 12:00 UTC
@@ -66,7 +67,7 @@ class World:
         self.loop = SimulatedLoop(random.Random(seed ^ 0x5EED))
         self.clock = SimulatedClock(self.loop)
         self.redis = RedisServer(
-            self.now_ms, record_ttl_ms=RECORD_TTL_MS, counters_ttl_ms=COUNTERS_TTL_MS, broken=broken
+            self.now_ms, record_ttl_ms=RECORD_TTL_MS, counters_ttl_ms=self.chance.choice(COUNTERS_TTLS_MS), broken=broken
         )
         self.postgres = PostgresServer(self.now_ms, broken=broken)
         self.postgres.on_notify = self._notify
@@ -79,6 +80,8 @@ class World:
         self.worker_count = 0
         self.workers = [self.new_worker(), self.new_worker()]
         self.sent: list[Sent] = []
+        self.happenings: list[tuple[int, Callable[[], object]]] = []
+        self.loop.after_step = self._after_step
 
     def now_ms(self) -> int:
         return int(self.loop.time() * 1000)
@@ -130,6 +133,7 @@ class World:
 
     def _submit(self, worker: Worker, request: AuthorizationRequest, patience_s: float) -> None:
         flight = worker.decider.submit(request, self.loop.time() + patience_s, self.checks.landed)
+        self.checks.boarded(flight)
         self.sent.append(Sent(flight, worker.process))
 
     def reap(self, slot: int) -> None:
@@ -186,6 +190,17 @@ class World:
         if listener.alive and listener.queue:
             change: Change = listener.queue.pop(0)
             listener.hear(change)
+
+    # --- the script ---------------------------------------------------------------------------------------------------
+
+    def after_steps(self, steps: int, happening: Callable[[], object]) -> None:
+        """Have something happen between two steps, so many from now."""
+        self.happenings.append((self.loop.steps + steps, happening))
+        self.happenings.sort(key=lambda pair: pair[0])
+
+    def _after_step(self) -> None:
+        while self.happenings and self.happenings[0][0] <= self.loop.steps:
+            self.happenings.pop(0)[1]()
 
     # --- running ----------------------------------------------------------------------------------------------------------
 

@@ -205,3 +205,56 @@ $$;
 
 CREATE TRIGGER account_settings_known BEFORE INSERT OR UPDATE OF key, value ON account_settings
 FOR EACH ROW EXECUTE FUNCTION authsvc_setting_known();
+
+-- References of transactions, checked for a whole statement at once. They refuse under the names that foreign keys
+-- would have. Hash joins on purpose: the recorder plans without nested loops.
+CREATE FUNCTION authsvc_transactions_references() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stray RECORD;
+BEGIN
+    SELECT n.card_id, n.account_id, c.id IS NULL AS card_missing, n.user_id INTO stray
+    FROM (SELECT DISTINCT card_id, account_id, user_id FROM new_rows) AS n
+    LEFT JOIN (
+        SELECT id, account_id FROM cards WHERE id = ANY (ARRAY(SELECT card_id FROM new_rows))
+    ) AS c ON c.id = n.card_id AND c.account_id = n.account_id
+    LEFT JOIN (SELECT id FROM users WHERE id = ANY (ARRAY(SELECT user_id FROM new_rows))) AS u ON u.id = n.user_id
+    WHERE c.id IS NULL OR u.id IS NULL LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF stray.card_missing THEN
+        RAISE EXCEPTION 'account % has no card %', stray.account_id, stray.card_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'transactions_card_id_fkey', TABLE = 'transactions';
+    END IF;
+    RAISE EXCEPTION 'there is no user %', stray.user_id
+        USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'transactions_user_id_fkey', TABLE = 'transactions';
+END;
+$$;
+
+CREATE TRIGGER transactions_references_insert AFTER INSERT ON transactions
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION authsvc_transactions_references();
+CREATE TRIGGER transactions_references_update AFTER UPDATE ON transactions
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION authsvc_transactions_references();
+
+-- The other end: whoever has transactions stays. These run after the version triggers (by name), which have locked the
+-- account by then: a batch that was being recorded is committed and seen, a later one is refused by its fence.
+CREATE FUNCTION authsvc_keep_history() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    constraint_name TEXT := format('transactions_%s_id_fkey', TG_ARGV[0]);
+    kept INTEGER;
+BEGIN
+    EXECUTE format(
+        'SELECT t.%1$I FROM transactions AS t WHERE t.%1$I = ANY ($1) LIMIT 1', TG_ARGV[0] || '_id'
+    ) INTO kept USING ARRAY(SELECT id FROM old_rows);
+    IF kept IS NOT NULL THEN
+        RAISE EXCEPTION '% % has transactions', TG_ARGV[0], kept
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = constraint_name, TABLE = TG_TABLE_NAME;
+    END IF;
+    RETURN NULL;
+END;
+$$;
+
+CREATE TRIGGER cards_with_transactions_stay AFTER DELETE ON cards
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION authsvc_keep_history('card');
+CREATE TRIGGER users_with_transactions_stay AFTER DELETE ON users
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION authsvc_keep_history('user');

@@ -16,8 +16,6 @@ BEGIN
     -- An insert that has already chosen the default partition when the month is cut out of it would be refused, so
     -- inserts are kept from starting. They take this lock first as well; no decision waits here with a row locked.
     LOCK TABLE ONLY transactions IN SHARE ROW EXCLUSIVE MODE;
-    -- Attaching adds foreign keys, which lock what they refer to.
-    LOCK TABLE cards, users IN SHARE ROW EXCLUSIVE MODE;
     LOCK TABLE transactions_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE %I (LIKE transactions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
     EXECUTE format(

@@ -1,0 +1,150 @@
+"""The commands of the command line against a running service: what they print, and their exit codes for scripts."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from authsvc.cli import run
+from authsvc.settings import PREFIX
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(
+    service: Any, seeded_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Done]:
+    """Runs a command in this process, where the environment names the module's service and database."""
+    monkeypatch.setenv(f"{PREFIX}PORT", str(service.port))
+    monkeypatch.setenv(f"{PREFIX}METRICS_PORT", "0")
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", seeded_url)
+    monkeypatch.setenv(f"{PREFIX}REDIS_URL", service.environment[f"{PREFIX}REDIS_URL"])
+    monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(tmp_path))
+
+    def command(*arguments: str, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["authsvc", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            run()
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return command
+
+
+def test_health_is_zero_while_the_service_serves(call: Callable[..., Done]) -> None:
+    assert call("health").code == 0
+    assert json.loads(call("health", "--json").out)["status"] == "SERVING"
+
+
+def test_an_approval_exits_with_0_and_lists_every_check_in_words(call: Callable[..., Done]) -> None:
+    done = call("authorize", "card_demo_travel", "12.50", "--mcc", "5812")
+    assert done.code == 0
+    assert done.out.startswith("APPROVED")
+    assert "the card may spend 1,000.00 a month" in " ".join(done.out.split())
+    assert "approved 12.50 USD" in done.out
+
+
+def test_a_decline_exits_with_3_and_says_why(call: Callable[..., Done]) -> None:
+    done = call("authorize", "card_demo_zero", "5")
+    assert done.code == 3
+    assert done.out.splitlines()[0] == "DECLINED  CARD_LIMIT_EXCEEDED at the level of the card"
+    assert done.out.splitlines()[1].startswith("the card may spend 0.00 in its lifetime")
+
+
+def test_a_request_as_json_is_answered_as_json(call: Callable[..., Done]) -> None:
+    request = {"card_token": "card_demo_open", "amount_minor": 1250, "merchant": {"mcc": "5812"}, "request_id": "cli-1"}
+    done = call("authorize", "--json-file", "-", "--json", stdin=json.dumps(request))
+    answer = json.loads(done.out)
+    assert (done.code, answer["decision"], answer["approved_minor"]) == (0, "DECISION_APPROVED", "1250")
+    again = json.loads(call("authorize", "--json-file", "-", "--json", stdin=json.dumps(request | {"kind": 1})).out)
+    assert again["request_id"] == "cli-1"
+
+
+def test_simulating_says_so_and_records_nothing(call: Callable[..., Done]) -> None:
+    done = call("authorize", "card_demo_travel", "100000", "--simulate")
+    assert done.code == 3
+    assert "(simulated)" in done.out
+    assert "transaction" not in done.out.splitlines()[-1]
+
+
+def test_a_request_that_is_wrong_exits_with_1_and_names_the_field(call: Callable[..., Done]) -> None:
+    done = call("authorize", "card_demo_open", "1", "--mcc", "58")
+    assert (done.code, done.out) == (1, "")
+    assert "merchant.mcc: must be four digits" in done.err
+
+
+def test_card_shows_the_holder_the_profile_and_each_limit_with_its_reset_in_the_accounts_zone(
+    call: Callable[..., Done],
+) -> None:
+    call("authorize", "card_demo_new_york", "400")
+    done = call("card", "card_demo_new_york")
+    text = " ".join(done.out.replace("│", " ").split())
+    assert done.code == 0
+    assert "Harper Hudson <harper@hudson.example>, owner, active" in text
+    assert "card, monthly: 1,000.00 400.00 " in text
+    assert "█" in text
+    assert "00:00 America/New_York" in text
+    assert "at most 600.00 in one purchase now" in text
+
+
+def test_card_without_a_database_still_shows_the_figures(
+    call: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"{PREFIX}DATABASE_URL")
+    monkeypatch.delenv(f"{PREFIX}REDIS_URL")
+    done = call("card", "card_demo_closed", "--json")
+    said = json.loads(done.out)
+    assert said["holding"] is None
+    assert said["spending_power"]["card_state"] == "REASON_CARD_CLOSED"
+
+
+def test_card_of_an_unknown_token_exits_with_1(call: Callable[..., Done]) -> None:
+    done = call("card", "card_demo_nobody_knows")
+    assert done.code == 1
+    assert "no card has the token card_demo_nobody_knows" in done.err
+
+
+def test_the_database_is_as_this_release_wants_it(call: Callable[..., Done]) -> None:
+    assert "nothing to do" in call("db", "migrate").out
+    revisions = json.loads(call("db", "status", "--json").out)
+    assert [revision for revision in revisions if not revision["applied"]] == []
+    assert call("db", "status").code == 0
+
+
+def test_partitions_are_made_ahead_once(call: Callable[..., Done]) -> None:
+    assert json.loads(call("db", "partitions", "--months", "14", "--json").out)["created"]
+    assert json.loads(call("db", "partitions", "--months", "14", "--json").out)["created"] == []
+
+
+def test_seeding_again_changes_nothing_and_lists_the_cards(call: Callable[..., Done]) -> None:
+    report = json.loads(call("seed", "--json").out)
+    assert report["created"] == 0
+    assert {card["status"] for card in report["cards"]} == {"active", "pending", "inactive", "closed"}
+    assert "card_demo_travel" in call("seed").out
+
+
+def test_an_empty_database_lacks_every_revision(
+    call: Callable[..., Done], empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", empty_database_url)
+    done = call("db", "status", "--json")
+    assert done.code == 1
+    assert {revision["applied"] for revision in json.loads(done.out)} == {False}
+
+
+def test_a_database_that_is_not_there_is_said_in_one_line(
+    call: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", f"postgresql://postgres@/none?host={tmp_path}")
+    done = call("db", "status")
+    assert (done.code, done.err) == (1, "error: database is unavailable\n")
