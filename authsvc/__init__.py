@@ -1,0 +1,1 @@
+"""An exact authorization decision engine for card spending."""

@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 import orjson
 
 from authsvc.ports import AuthorizationRequest, Stored
-from rules.screen import screen
 from rules.reasons import CheckName, CheckResult, Decision, Reason, Window
+from rules.screen import screen
 from rules.types import Card, Check, Usage, Verdict
 
 
 @dataclass(slots=True)
 class Answer:
-    """A decision as it is told. `balance_minor` and `available_minor` are after the decision, None when no counter took part.
+    """A decision as it is told.
+
+    `balance_minor` and `available_minor` are after the decision, None when no counter took part.
 
     `screen` holds the results of checks 1 to 6, a digit each (rules.reasons.CheckResult); `checks` those after them.
     """
@@ -43,7 +45,13 @@ class Answer:
 
 
 def answer_of(
-    request: AuthorizationRequest, card: Card | None, config_version: int, verdict: Verdict, usage: Usage | None, posts: bool
+    request: AuthorizationRequest,
+    card: Card | None,
+    config_version: int,
+    verdict: Verdict,
+    usage: Usage | None,
+    *,
+    posts: bool,
 ) -> Answer:
     """`usage` is what the counters were before; `posts`: the approved amount left the balance instead of being held."""
     balance = available = None

@@ -1,4 +1,4 @@
-"""Batches without a timer: what arrives while a batch is under way is the next one. Idle, a request waits for nothing."""
+"""Batches without a timer: what arrives while a batch is under way is the next one. Idle, nothing waits."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ from authsvc.flight import Flight
 
 
 class Batches:
-    """One batch at a time through `work`; whatever `work` or a spawned step raises goes to `failed` with the flights it concerns."""
+    """One batch at a time through `work`; what `work` or a spawned step raises goes to `failed` with its flights."""
 
     def __init__(
         self,

@@ -1,10 +1,11 @@
-"""The use case: look up, evaluate, reserve, record, answer. One batch is in flight; what arrives meanwhile is the next one."""
+"""The use case: look up, evaluate, reserve, record, answer. One batch is under way; what arrives is the next one."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from authsvc import answers
 from authsvc.batches import Batches
 from authsvc.clock import Clock
+from authsvc.enquire import check_currency, fetch
 from authsvc.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -31,17 +32,16 @@ from authsvc.ports import (
     Stored,
 )
 from authsvc.repair import Repair
-from loader.records import SourceUnavailable
 from rules.evaluate import evaluate, settle, verdict_without_counters
 from rules.plan import plan_for
 from rules.reasons import Decision, Kind, Reason
-from rules.types import Card, Plan, Usage
+from rules.types import Usage
 
 
 class Decider:
     """Decides authorizations exactly, whatever happens to the counters or the configuration meanwhile."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports, and what bounds the work
         self,
         directory: Directory,
         counters: Counters,
@@ -76,7 +76,7 @@ class Decider:
         await self._batches.rest(timeout_s)
 
     def submit(self, request: AuthorizationRequest, deadline_s: float, done: Callable[[Flight], None]) -> Flight:
-        """Decide; `done` is called once, with the flight's answer or error set. `deadline_s` is on the clock's monotonic scale."""
+        """Decide; `done` is called once, with the flight's answer or error set. `deadline_s`: monotonic."""
         if len(self._flights) >= self._in_flight_max:
             raise Overloaded
         flight = Flight(request, deadline_s, done, self._clock.monotonic_s())
@@ -109,8 +109,10 @@ class Decider:
             self._batches.spawn(self._fetch(flight), [flight])
             return False
         flight.renew(card)
-        if card is not None and card.account.currency != request.currency:
-            self._flights.land(flight, error=InvalidRequest("currency", f"must be the account's, {card.account.currency}"))
+        try:
+            check_currency(card, request)
+        except InvalidRequest as error:
+            self._flights.land(flight, error=error)
             return False
         flight.reason, flight.plan = evaluate(card, request)
         if flight.reason is not Reason.APPROVED and request.explain and card is not None and request.amount_minor:
@@ -119,7 +121,7 @@ class Decider:
         return True
 
     async def _fetch(self, flight: Flight) -> None:
-        card = await self.fetch(flight.request.card_token)
+        card = await fetch(self._directory, flight.request.card_token)
         if card is not None:
             flight.fetched = (card, card.account.config_version)
         self._batches.submit(flight)
@@ -152,7 +154,8 @@ class Decider:
     def _ask(self, flight: Flight) -> Ask:
         request = flight.request
         card, plan = flight.card, flight.plan
-        assert card is not None and plan is not None
+        assert card is not None
+        assert plan is not None
         moves = flight.reason is Reason.APPROVED and request.kind is not Kind.BALANCE_INQUIRY
         posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
         epoch_min = self.repair.epoch_min(card.account.id)
@@ -169,13 +172,14 @@ class Decider:
 
     def _settle(self, flight: Flight, reserved: Reserved) -> None:
         plan, card = flight.plan, flight.card
-        assert plan is not None and card is not None
+        assert plan is not None
+        assert card is not None
         flight.reserved = reserved
         verdict = settle(plan, flight.request, reserved.usage)
         if flight.reason is Reason.APPROVED:
             flight.verdict = verdict
             if verdict.approved_minor != reserved.moved_minor:
-                # Cannot happen: rules and script are held to the same arithmetic. Were it to, nothing may be approved on it.
+                # Cannot happen: rules and script do the same arithmetic. Were it to, nothing may be approved on it.
                 message = f"decided {verdict.approved_minor} but moved {reserved.moved_minor}"
                 raise AssertionError(message)
         else:
@@ -186,14 +190,15 @@ class Decider:
 
     async def _mend(self, flight: Flight, missing: Missing) -> None:
         card, plan = flight.card, flight.plan
-        assert card is not None and plan is not None
+        assert card is not None
+        assert plan is not None
         await self.repair.mend(card.account.id, plan, missing)
         self._batches.submit(flight)
 
     # --- record -------------------------------------------------------------------------------------------------
 
     async def _record(self, batch: Sequence[Flight]) -> None:
-        """Rows of accounts whose balance moves, other rows, unknown cards: each one commit, recorded or refused whole."""
+        """Rows of accounts whose balance moves, other rows, unknown cards: each is one commit, recorded or refused."""
         posting = {flight.card.account.id for flight in batch if flight.card is not None and _moves_balance(flight)}
         unknown = [flight for flight in batch if flight.card is None]
         plain = [flight for flight in batch if flight.card is not None and flight.card.account.id not in posting]
@@ -232,6 +237,10 @@ class Decider:
             for flight in batch:
                 self._flights.land(flight, error=error)
             return
+        await self._tell(batch, results)
+
+    async def _tell(self, batch: Sequence[Flight], results: Sequence[Inserted | Stored | Fenced]) -> None:
+        """Answers whoever has one; whoever was refused by a fence comes back on a fresh view."""
         dropped: list[Claim | None] = []
         fenced: list[tuple[Flight, Fenced]] = []
         for flight, result in zip(batch, results, strict=True):
@@ -336,46 +345,6 @@ class Decider:
             self._observer.failed(error)
         for flight in flights:
             self._flights.land(flight, error=error)
-
-    # --- without reserving --------------------------------------------------------------------------------------
-
-    async def card(self, token: str) -> Card | None:
-        """The card as it is now in memory, fetched if need be."""
-        return self._directory.peek(token) or await self.fetch(token)
-
-    async def fetch(self, token: str) -> Card | None:
-        """The card from the database."""
-        try:
-            return await self._directory.fetch(token)
-        except SourceUnavailable as error:
-            raise Unavailable("database") from error
-
-    async def usage(self, card: Card, plan: Plan) -> Usage:
-        """What the counters of a plan say now; nothing is moved."""
-        for _ in range(self._attempts_max):
-            account_id = card.account.id
-            ask = Ask(account_id, self.repair.epoch_min(account_id), "", plan, 0, partial=False, posts=False, moves=False)
-            (result,) = await self._counters.reserve([ask], [])
-            if isinstance(result, Reserved):
-                return result.usage
-            await self.repair.mend(account_id, plan, result)
-        raise Unavailable("counters")
-
-    async def simulate(self, request: AuthorizationRequest) -> answers.Answer:
-        """The full evaluation; nothing is reserved or recorded."""
-        card = await self.card(request.card_token)
-        config_version = card.account.config_version if card is not None else 0
-        if card is not None and card.account.currency != request.currency:
-            raise InvalidRequest("currency", f"must be the account's, {card.account.currency}")
-        reason, plan = evaluate(card, request)
-        verdict, usage = verdict_without_counters(reason, request), None
-        if card is not None and (plan is not None or (reason is not Reason.APPROVED and request.amount_minor)):
-            plan = plan or plan_for(card, request.transacted_at_us)
-            usage = await self.usage(card, plan)
-            settled = settle(plan, request, usage)
-            verdict = settled if reason is Reason.APPROVED else verdict._replace(checks=settled.checks)
-        posts = request.kind is Kind.FINANCIAL_AUTHORIZATION
-        return answers.answer_of(request, card, config_version, verdict, usage, posts=posts)
 
 
 def _moves_balance(flight: Flight) -> bool:

@@ -40,7 +40,7 @@ class Flight:
         self.plan = self.reserved = self.claim = self.verdict = self.answer = None
 
     def still_current(self) -> Card | None:
-        """The card that was fetched for this flight, unless its account has moved on. A small memory may have dropped it."""
+        """The card fetched for this flight, unless its account has moved on. A small memory may have dropped it."""
         if self.fetched is None or self.fetched[0].account.config_version != self.fetched[1]:
             return None
         return self.fetched[0]
@@ -51,7 +51,7 @@ class Flight:
 
 
 class Flights:
-    """Everything in flight in this process, by request id: an equal request that arrives meanwhile waits for the first."""
+    """Everything in flight in this process, by request id: an equal request that arrives meanwhile waits."""
 
     def __init__(self, launch: Callable[[Flight], None]) -> None:
         """`launch` starts the decision of a flight that nobody is ahead of."""
@@ -95,4 +95,10 @@ class Flights:
         flight.landed = True
         flight.answer, flight.error = answer, error
         self._count -= 1
-        flight.done(flight)
+        done, flight.done = flight.done, _told
+        # The caller's end refers to the flight as well: let go of it, or each request would be work for the collector.
+        done(flight)
+
+
+def _told(_: Flight) -> None:
+    """Stands where a flight's caller was told already."""

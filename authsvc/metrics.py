@@ -4,12 +4,28 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from rules.reasons import LEVEL_OF_REASON, Decision, Reason
 
-_LATENCY_BUCKETS_S: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_LATENCY_BUCKETS_S: Final = (
+    0.001,
+    0.002,
+    0.003,
+    0.005,
+    0.0075,
+    0.01,
+    0.015,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+)
 _SIZE_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _log = logging.getLogger(__name__)
 
@@ -28,7 +44,9 @@ class Metrics:
             for reason in Reason
         }
         self._replays = Counter("authsvc_replays", "Answers that were given before.", registry=self.registry)
-        self._errors = Counter("authsvc_errors", "Requests without a decision, by status.", ["status"], registry=self.registry)
+        self._errors = Counter(
+            "authsvc_errors", "Requests without a decision, by status.", ["status"], registry=self.registry
+        )
         self._latency_s = Histogram(
             "authsvc_decision_seconds", "Receipt to answer.", buckets=_LATENCY_BUCKETS_S, registry=self.registry
         )
@@ -36,13 +54,28 @@ class Metrics:
             "authsvc_stage_seconds", "A batch's stages.", ["stage"], buckets=_LATENCY_BUCKETS_S, registry=self.registry
         )
         self._reserve_s, self._record_s = stage.labels("reserve"), stage.labels("record")
-        self._batch_size = Histogram("authsvc_batch_size", "Requests a batch.", buckets=_SIZE_BUCKETS, registry=self.registry)
-        self._fenced = Counter("authsvc_fence_retries", "Decisions refused at commit and made again.", registry=self.registry)
-        self._rebuilt = Counter("authsvc_rebuilds", "Accounts whose counters were started afresh.", registry=self.registry)
+        self._batch_size = Histogram(
+            "authsvc_batch_size", "Requests a batch.", buckets=_SIZE_BUCKETS, registry=self.registry
+        )
+        self._fenced = Counter(
+            "authsvc_fence_retries", "Decisions refused at commit and made again.", registry=self.registry
+        )
+        self._rebuilt = Counter(
+            "authsvc_rebuilds", "Accounts whose counters were started afresh.", registry=self.registry
+        )
         self._loaded = Counter("authsvc_counters_loaded", "Counters loaded from the database.", registry=self.registry)
         self._reaped = Counter("authsvc_reaped_reservations", "Abandoned reservations found.", registry=self.registry)
         self._failures = Counter("authsvc_unexpected_failures", "Steps that failed unforeseen.", registry=self.registry)
         self._up = Gauge("authsvc_part_up", "1 while the part answers.", ["part"], registry=self.registry)
+        self._pools = tuple(
+            Gauge(f"authsvc_pool_{name}", text, ["pool"], registry=self.registry)
+            for name, text in (
+                ("size", "Open database connections."),
+                ("idle", "Idle database connections."),
+                ("size_max", "Database connections there may be."),
+            )
+        )
+        ProcessCollector(registry=self.registry)
 
     def batch(self, size: int, reserve_s: float, record_s: float) -> None:
         """See `Observer.batch`."""
@@ -85,6 +118,11 @@ class Metrics:
     def part(self, name: str, *, up: bool) -> None:
         """A part that decisions need answers, or does not."""
         self._up.labels(name).set(up)
+
+    def pool(self, name: str, *reads: Callable[[], float]) -> None:
+        """A pool of connections. `reads` tell how many are open, how many of them are idle, and how many there may be."""
+        for gauge, read in zip(self._pools, reads, strict=True):
+            gauge.labels(name).set_function(read)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""

@@ -1,4 +1,4 @@
-"""What the use case needs from the outside, and the shapes that cross. Adapters live in ledger/ (PostgreSQL), counters/ (Redis), loader."""
+"""What the use case needs from the outside, and the shapes that cross. Adapters: ledger/, counters/, loader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +30,12 @@ class AuthorizationRequest(Request):
 
 
 class Ask(NamedTuple):
-    """A reservation to make: move `amount_minor` on every counter of the plan, or what room there is if `partial`, or nothing.
+    """A reservation to make: move `amount_minor` on every counter of the plan, or, if `partial`, what room there is.
 
-    `name` tells the request's body and the configuration version it was evaluated under: two senders of one request that
-    see different configurations must not share a reservation. `posts` takes the money from the balance at once instead of
-    holding it. `moves` False only reads. Counters older than `epoch_min` are known to be refused at commit: rebuild them.
+    `name` tells the request's body and the configuration version it was evaluated under: two senders of one request
+    that see different configurations must not share a reservation. `posts` takes the money from the balance at once
+    instead of holding it. `moves` False only reads. Counters older than `epoch_min` are known to be refused at commit:
+    rebuild them.
     """
 
     account_id: int
@@ -57,7 +58,7 @@ class Reserved(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """Nothing was moved. No epoch: the account's counters must be rebuilt; else these positions of the plan (and `funds`) must be loaded."""
+    """Nothing was moved. No epoch: rebuild the account's counters; else load these positions of its plan, and funds."""
 
     run: str
     epoch: int | None
@@ -86,14 +87,14 @@ class Orphan(NamedTuple):
 
 
 class Counters(Protocol):
-    """Redis: derived, may be lost at any instant. Errors are `Unavailable`; then nothing is known about what was moved."""
+    """Redis: derived, may be lost at any instant. Errors are `Unavailable`: it is not known then what was moved."""
 
     async def reserve(self, asks: Sequence[Ask], confirmed: Sequence[Claim]) -> list[Reserved | Missing]:
         """All in one round trip; `confirmed` are earlier reservations whose rows are committed."""
         ...
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Give reservations back, each once, under the names they were made with. A newer epoch or run: nothing to do."""
+        """Give reservations back, each once, under the names they were made with; not in a newer epoch or run."""
         ...
 
     async def open_epoch(self, account_id: int, run: str, epoch: int) -> None:
@@ -158,10 +159,8 @@ class Fenced(NamedTuple):
     counter_epoch: int
 
 
-
-
 class Loaded(NamedTuple):
-    """The truth about an account: balance, open holds, and for each counter what is used and how much of it is only held."""
+    """The truth about an account: balance, open holds, and for each counter what is used and what of it is held."""
 
     balance_minor: int
     held_minor: int
@@ -181,7 +180,7 @@ class Ledger(Protocol):
         ...
 
     async def bump_epoch(self, account_id: int) -> int:
-        """Lock the account, raise its counter epoch, commit. Every reservation under an older epoch is refused from now on."""
+        """Lock the account, raise its counter epoch, commit: reservations under an older one are refused from now on."""
         ...
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:

@@ -7,7 +7,9 @@ from authsvc.repair import Repair
 class Reaper:
     """Heals what a crash left behind."""
 
-    def __init__(self, counters: Counters, ledger: Ledger, repair: Repair, observer: Observer, *, grace_ms: int) -> None:
+    def __init__(
+        self, counters: Counters, ledger: Ledger, repair: Repair, observer: Observer, *, grace_ms: int
+    ) -> None:
         """A reservation younger than `grace_ms` is presumed to have a living owner."""
         self._counters = counters
         self._ledger = ledger

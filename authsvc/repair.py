@@ -1,4 +1,4 @@
-"""Starting an account's counters afresh, and loading those that are missing: once, however many requests wait for it."""
+"""Starting an account's counters afresh, and loading those that are missing: once, however many wait for it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -45,38 +45,33 @@ class Repair:
             want = self._wants[account_id] = _Want(missing.run, missing.epoch)
             want.task = asyncio.get_running_loop().create_task(self._bring(account_id, want))
         want.funds |= missing.funds
-        for position in missing.counters:
-            counter = plan.counters[position]
-            want.counters[counter.name] = counter
+        # After a rebuild nothing is there: all of the plan will be missing.
+        lacking = plan.counters if missing.epoch is None else [plan.counters[position] for position in missing.counters]
+        want.counters.update((counter.name, counter) for counter in lacking)
         assert want.task is not None
         # A waiter that is cancelled must not take the work away from the others.
         await asyncio.shield(want.task)
 
     async def _bring(self, account_id: int, want: _Want) -> None:
-        if want.epoch is None:
-            try:
-                await self.rebuild(account_id, want.run)
-            finally:
-                self._close(account_id, want)
-            return
-        self._close(account_id, want)
-        await self._load(account_id, want.run, want.epoch, want)
+        try:
+            epoch = want.epoch if want.epoch is not None else await self.rebuild(account_id, want.run)
+        finally:
+            # Whoever comes from now on is too late for this piece of work.
+            if self._wants.get(account_id) is want:
+                del self._wants[account_id]
+        await self._load(account_id, epoch, want)
 
-    def _close(self, account_id: int, want: _Want) -> None:
-        """Whoever comes from now on is too late for this piece of work."""
-        if self._wants.get(account_id) is want:
-            del self._wants[account_id]
-
-    async def rebuild(self, account_id: int, run: str) -> None:
-        """Raise the epoch in the ledger first, which fences every reservation under an older one; then open it in the counters."""
+    async def rebuild(self, account_id: int, run: str) -> int:
+        """Raise the epoch in the ledger, which fences reservations under older ones; then open it in the counters."""
         epoch = await self._ledger.bump_epoch(account_id)
         await self._counters.open_epoch(account_id, run, epoch)
         self._observer.rebuilt()
+        return epoch
 
-    async def _load(self, account_id: int, run: str, epoch: int, want: _Want) -> None:
+    async def _load(self, account_id: int, epoch: int, want: _Want) -> None:
         wanted = list(want.counters.values())
         loaded = await self._ledger.load(account_id, wanted)
         funds = (loaded.balance_minor, loaded.held_minor) if want.funds else None
         names = [(counter.name, used) for counter, used in zip(wanted, loaded.used_minor, strict=True)]
-        await self._counters.install(account_id, run, epoch, funds, names)
+        await self._counters.install(account_id, want.run, epoch, funds, names)
         self._observer.loaded(len(names) + (2 if funds else 0))

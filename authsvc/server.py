@@ -38,7 +38,9 @@ class Server:
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if settings.reflection:
-            reflection.enable_server_reflection((*_HEALTH_NAMES[1:], HEALTH_SERVICE, reflection.SERVICE_NAME), self._grpc)
+            reflection.enable_server_reflection(
+                (*_HEALTH_NAMES[1:], HEALTH_SERVICE, reflection.SERVICE_NAME), self._grpc
+            )
         self._address = f"{settings.host}:{settings.port}"
 
     async def start(self) -> int:

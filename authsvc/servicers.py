@@ -1,4 +1,4 @@
-"""The gRPC methods: a message in, a decision or a status out. Everything that a caller may be told goes through here."""
+"""The gRPC methods: a message in, a decision or a status out. All that a caller may be told goes through here."""
 
 import asyncio
 import functools
@@ -10,6 +10,7 @@ import grpc
 from authsvc import codec
 from authsvc.clock import Clock
 from authsvc.decide import Decider
+from authsvc.enquire import Enquiry
 from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, status_name
 from authsvc.flight import Flight
 from authsvc.logs import DecisionLog
@@ -20,7 +21,7 @@ from authsvc.streams import Stream
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
 
-Context = grpc.aio.ServicerContext
+Context = grpc.aio.ServicerContext[Any, Any]
 _INTERNAL_TEXT: Final = "internal error"
 
 
@@ -34,7 +35,7 @@ def _guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     """Turns errors into statuses. An exception that escapes a handler would send its text to the caller."""
 
     @functools.wraps(method)
-    async def guarded(self: "AuthorizationServicer", message: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+    async def guarded(self: "AuthorizationServicer", message: Any, context: Context) -> Any:
         try:
             if isinstance(message, codec.Malformed):
                 message.refuse()
@@ -50,12 +51,13 @@ def _guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
     return guarded
 
 
-class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc] # generated code has no types
+class AuthorizationServicer(AuthorizationServiceServicer):
     """The service's methods. Holds no state but the streams that are open."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the use cases, what they tell of, and what bounds the calls
         self,
         decider: Decider,
+        enquiry: Enquiry,
         ledger: Ledger,
         clock: Clock,
         metrics: Metrics,
@@ -67,6 +69,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
     ) -> None:
         """`log` None: decisions are not logged. `default_deadline_ms` is for requests that bring no deadline."""
         self._decider = decider
+        self._enquiry = enquiry
         self._ledger = ledger
         self._clock = clock
         self.metrics = metrics
@@ -140,13 +143,13 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
             for flight in flights:
                 flight.abandoned = True
             raise
-        return pb.BatchAuthorizeResponse(results=results)
+        return pb.BatchAuthorizeResponse(results=[result for result in results if result is not None])
 
     @_guarded
     async def Simulate(self, message: pb.AuthorizeRequest, _: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
         """The full evaluation; nothing is reserved or recorded."""
         started_s = self._clock.monotonic_s()
-        answer = await self._decider.simulate(codec.request_of(message, self._clock.now_us()))
+        answer = await self._enquiry.simulate(codec.request_of(message, self._clock.now_us()))
         elapsed_us = round((self._clock.monotonic_s() - started_s) * 1e6)
         return codec.response_of(answer, elapsed_us, list_checks=True)
 
@@ -157,7 +160,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
         """What a card may still spend."""
         token = codec.card_token_of(message)
         at_us = codec.instant_us_of("at", message.at) if message.HasField("at") else self._clock.now_us()
-        card = await self._decider.card(token)
+        card = await self._enquiry.card(token)
         if card is None:
             raise NotFound("no card has this token")
         return codec.spending_power_of(await spending_power(card, at_us, self._ledger))
@@ -195,7 +198,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
         patience_s: float,
         settle: Callable[[pb.AuthorizeResult], None],
     ) -> Flight | None:
-        """Decide one of many. Exactly one result goes to `settle`, at once where the request cannot be taken: then None."""
+        """Decide one of many. One result goes to `settle`, at once where the request cannot be taken: then None."""
         try:
             if isinstance(message, codec.Malformed):
                 message.refuse()
@@ -226,9 +229,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):  # type: ignore[misc]
         code, text = status_of(error)
         self.metrics.refused(code.name)
         field = error.field if isinstance(error, InvalidRequest) else ""
-        return pb.AuthorizeResult(
-            request_id=request_id, error=pb.Error(code=code.value[0], message=text, field=field)
-        )
+        return pb.AuthorizeResult(request_id=request_id, error=pb.Error(code=code.value[0], message=text, field=field))
 
     def _note(self, flight: Flight, response: pb.AuthorizeResponse) -> None:
         """One structured line a decision; the lines of one turn of the loop go out in one write."""

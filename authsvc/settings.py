@@ -149,6 +149,13 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     return settings
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process that is to have these settings, beside what this process has."""
+    values = settings.model_dump(mode="json")
+    given = {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    return {**os.environ, **given}
+
+
 def mask_url(url: str) -> str:
     """A connection URL without its user name and password; it masks too much rather than too little."""
     return _SECRET_PARAMETER.sub(rf"\1{MASK}", _USER_INFO.sub(f"//{MASK}@", url))

@@ -22,7 +22,7 @@ class SpendingLimit:
 
 @dataclass(slots=True, frozen=True)
 class SpendingPower:
-    """Every limit of a card and the account's funds. `spendable_minor` None: nothing limits it; 0 for a card of no use."""
+    """Every limit of a card and the account's funds. `spendable_minor`: None, nothing limits it; 0, of no use."""
 
     card: Card
     limits: tuple[SpendingLimit, ...]
@@ -39,7 +39,11 @@ async def spending_power(card: Card, at_us: int, ledger: Ledger) -> SpendingPowe
     loaded = await ledger.load(card.account.id, plan.counters)
     limits = []
     for bound in plan.bounds:
-        used, held = (0, 0) if bound.counter is None else (loaded.used_minor[bound.counter], loaded.used_held_minor[bound.counter])
+        used, held = (
+            (0, 0)
+            if bound.counter is None
+            else (loaded.used_minor[bound.counter], loaded.used_held_minor[bound.counter])
+        )
         remaining = max(0, bound.limit.amount_minor - used)
         limits.append(SpendingLimit(LEVEL_OF_CHECK[bound.check], bound, used, held, remaining))
     available = max(0, loaded.balance_minor - loaded.held_minor)

@@ -35,7 +35,7 @@ class Stream:
         if self._reader is not None:
             self._reader.cancel()
 
-    async def serve(self, context: Any) -> None:  # noqa: ANN401 - grpc's context has no useful type
+    async def serve(self, context: Any) -> None:
         """Until the caller has sent everything and has every answer, or is gone."""
         self._reader = asyncio.get_running_loop().create_task(self._read(context))
         self._reader.add_done_callback(lambda _: self._wake.set())
@@ -54,7 +54,7 @@ class Stream:
             for flight in self._in_flight.values():
                 flight.abandoned = True
 
-    async def _read(self, context: Any) -> None:  # noqa: ANN401 - as above
+    async def _read(self, context: Any) -> None:
         number = 0
         while (message := await context.read()) is not grpc.aio.EOF:
             number += 1

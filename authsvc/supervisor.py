@@ -1,7 +1,6 @@
 """`authsvc serve`: embedded servers if nothing else is given, the schema, and one or more worker processes."""
 
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -15,8 +14,7 @@ import orjson
 
 from authsvc import app, logs
 from authsvc.errors import StartupRefused
-from authsvc.ledger.prepare import prepare
-from authsvc.settings import PREFIX, Settings
+from authsvc.settings import Settings, environment_of
 
 _RESTART_PAUSE_S: Final = 0.5
 SERVERS_FILE: Final = "servers.json"
@@ -24,8 +22,11 @@ _log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> int:
-    """Serve in the foreground until SIGTERM or SIGINT, then drain. Prints `ready on HOST:PORT` when requests are decided."""
+    """Serve in the foreground until SIGTERM or SIGINT, then drain. Prints `ready on HOST:PORT` once it decides."""
     logs.configure(settings.log_level)
+    # Workers import this module too: the tools of migration would cost each of them a second and 20 MB.
+    from authsvc.ledger.prepare import prepare  # noqa: PLC0415
+
     with ExitStack() as stack:
         settings = _with_servers(settings, stack)
         prepare(str(settings.database_url))
@@ -110,14 +111,9 @@ class _Workers:
             self._stopping.wait(_RESTART_PAUSE_S)
 
     def _start(self, index: int) -> subprocess.Popen[str]:
-        given = {
-            f"{PREFIX}{name.upper()}": str(value)
-            for name, value in self._settings.model_dump(mode="json").items()
-            if value is not None
-        }
-        return subprocess.Popen(  # noqa: S603 - ourselves
+        return subprocess.Popen(
             [sys.executable, "-m", "authsvc", "worker", str(index)],
-            env=os.environ | given,
+            env=environment_of(self._settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,1 @@
+"""From PostgreSQL to memory: the configuration that decisions are made on."""

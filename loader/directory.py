@@ -1,4 +1,4 @@
-"""The configuration in memory: every card with everything above it, and the version at which all of it is known to be current."""
+"""The configuration in memory: cards with everything above them, and the version at which all of it is current."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class Directory:
         unknown_ttl_s: float,
         notification_wait_s: float,
     ) -> None:
-        """`notification_wait_s`: how long to wait for the notification of a change that the fence has already told of."""
+        """`notification_wait_s`: how long to wait for the notification of a change that the fence has told of."""
         self._source = source
         self._cards = _Cards(cards_max, self._evicted)
         self._accounts: dict[int, _Entry] = {}
@@ -98,7 +98,10 @@ class Directory:
         return unknown
 
     async def fetch(self, token: str) -> Card | None:
-        """From the source. Tokens asked for while a query is under way share the next one."""
+        """From the source, unless a query just brought it. Tokens asked for while one is under way share the next."""
+        card = self._cards.get(token)
+        if card is not None:
+            return card
         wanted = self._wanted.get(token)
         if wanted is None:
             wanted = self._wanted[token] = asyncio.get_running_loop().create_future()
@@ -175,9 +178,7 @@ class Directory:
             # The token has moved from a card of another account.
             self._evicted(known)
         entry.tokens.add(record.token)
-        card = Card(
-            record.card_id, record.token, record.card_status, entry.account, user, profile, record.card_limit
-        )
+        card = Card(record.card_id, record.token, record.card_status, entry.account, user, profile, record.card_limit)
         self._cards[record.token] = card
         return card
 
@@ -206,7 +207,7 @@ class Directory:
             self._forget_account(entry)
 
     async def advance(self, account_id: int, config_version: int) -> None:
-        """The database is at this version. Its notification is probably on its way; if it does not come, forget the account."""
+        """The database is at this version. Its notification is on its way; if it does not come, forget the account."""
         entry = self._accounts.get(account_id)
         if entry is None or entry.account.config_version >= config_version:
             return

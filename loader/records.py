@@ -1,4 +1,4 @@
-"""What the directory is given: one card with everything above it, as of one version of its account. And who gives it."""
+"""What the directory is given: a card with everything above it, as of one version of its account; and who gives it."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol

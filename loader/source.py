@@ -69,7 +69,13 @@ class PostgresSource:
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             raise SourceUnavailable from error
 
     async def _profiles(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> dict[int, ProfileRecord]:

@@ -18,7 +18,7 @@ class Watch:
     """One listening connection, made again whenever it is lost."""
 
     def __init__(self, url: str, directory: Directory, *, ping_s: float, retry_s: float) -> None:
-        """`ping_s`: how often a silent connection is tried, so that a half-open one is noticed; `retry_s`: pause between attempts."""
+        """`ping_s`: how often a silent connection is tried (it may be half-open); `retry_s`: pause between tries."""
         self._url = url
         self._directory = directory
         self._ping_s = ping_s
@@ -66,7 +66,7 @@ class Watch:
         finally:
             connection.terminate()
 
-    def _notified(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:  # noqa: ANN401 - asyncpg's own types
+    def _notified(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         self._directory.notified(parse_change(str(payload)))
 
 

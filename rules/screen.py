@@ -1,4 +1,4 @@
-"""Checks 1 to 6, each made on its own: what is stored beside the reason, so that an old decision still lists every check."""
+"""Checks 1 to 6, each made on its own: stored beside the reason, so that an old decision still lists every check."""
 
 from rules.mcc import ALLOWED, BLOCKED, NOT_ALLOWED
 from rules.reasons import CheckResult, Kind, Reason
@@ -12,7 +12,7 @@ _UNKNOWN_CARD = _FAILED + _SKIPPED * 5
 
 
 def screen(card: Card | None, request: Request, reason: Reason) -> str:
-    """One digit a check (CheckResult), CARD_KNOWN first. `reason` is what `evaluate` said: it spares the common case the work."""
+    """One digit a check (CheckResult), CARD_KNOWN first. `reason`, from `evaluate`, spares the common case the work."""
     if card is None:
         return _UNKNOWN_CARD
     table = card.profile.mcc_table if card.profile is not None and request.kind not in _CREDITS else None
@@ -23,6 +23,6 @@ def screen(card: Card | None, request: Request, reason: Reason) -> str:
     if table is None:
         return digits + _SKIPPED * 2
     verdict = table[int(request.mcc)]
-    # Blocked beats allowed in the table, so of a blocked code it is not known whether it was in the allowed set as well.
+    # Blocked beats allowed in the table: of a blocked code it is not known whether it was allowed as well.
     allowed = {ALLOWED: _PASSED, NOT_ALLOWED: _FAILED, BLOCKED: _SKIPPED}[verdict]
     return digits + (_FAILED if verdict == BLOCKED else _PASSED) + allowed

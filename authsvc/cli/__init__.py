@@ -43,7 +43,7 @@ app.command(hidden=True)(service.worker)
 def run() -> None:
     """Run the command of this process's arguments and end it: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
-        app()
+        app(prog_name="authsvc")
     except AuthsvcError as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -149,7 +149,7 @@ def _minor(amount: str, currency: str, hint: str) -> int:
     try:
         minor = Decimal(amount.replace(",", "")).scaleb(EXPONENT[currency])
         whole = int(minor)
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         raise typer.BadParameter(f"{amount} is not an amount, like 12.50", param_hint=hint) from None
     if minor != whole:
         raise typer.BadParameter(f"{currency} has {EXPONENT[currency]} decimals", param_hint=hint)

@@ -1,4 +1,4 @@
-"""One connection to one server process. Its `run` is in every key's name, so a restarted or failed-over server has no counters."""
+"""One connection to one server process. Its `run` is in every key's name, so a restarted server has no counters."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ _RUN_CHARACTERS: Final = 16
 class Link:
     """Sends pipelines, one at a time, each wholly to one server process.
 
-    A client that reconnects by itself could send half a pipeline to a server that has restarted with old data. So the run
-    id is read on every new connection, and a pipeline's names are made from the run id of the connection it is sent on.
+    A client that reconnects by itself could send half a pipeline to a server that has restarted with old data. So the
+    run id is read on every new connection, and a pipeline's names are made from that of the connection it is sent on.
     """
 
     def __init__(self, url: str, timeout_ms: int) -> None:
@@ -36,7 +36,7 @@ class Link:
     async def call(self, build: Callable[[str], Sequence[Command]]) -> tuple[str, list[Any]]:
         """Send the commands that `build` makes for the current run id. Returns the run id and the answers, in order.
 
-        Raises `Unavailable` when the server is not reached, goes away or is too slow: then it is not known what was done.
+        Raises `Unavailable` when the server is not reached, goes away or is too slow: what was done is then unknown.
         """
         async with self._turn:
             try:
@@ -72,7 +72,7 @@ class Link:
 
     async def _connected(self) -> Connection:
         if self._connection is None or not self._connection.is_connected:
-            connection = self._pool.make_connection()
+            connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
             await connection.connect()
             info = (await self._send(connection, [("INFO", "server")]))[0]
             self._run = _run_id(info)

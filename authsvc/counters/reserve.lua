@@ -1,13 +1,15 @@
 -- Moves all counters of a request or none: the reservation of a decision.
 --
 -- KEYS: the index of active accounts, then for each account its counters (hash) and its pending reservations (sorted set).
--- ARGV[1]: JSON, one array an ask: account (1-based), least epoch, name, flags, amount, [cap, {field, limit}...]
+-- ARGV[1]: JSON, one array an ask: account (1-based), least epoch, name, flags, amount, [fields, caps]
 --          flags: 1 moves, 2 accepts less, 4 posts (from the balance instead of a hold), 8 the balance is enforced.
---          cap and limit: -1 for none.
+--          fields: e (the epoch), b (balance), h (open holds), then the plan's counters.
+--          caps: the limit on the transaction alone, then those of the counters; -1 for none.
 -- ARGV[2]: how long a record is kept, ms. ARGV[3]: JSON, the accounts' ids, for the index.
 -- Returns for each ask {1, epoch, moved, balance, held, used...} as it was before the move,
 -- or {0, epoch (0: rebuild), 1 if the funds are missing, positions of missing counters...}.
-local call, floor = redis.call, math.floor
+local call, floor, keys = redis.call, math.floor, KEYS
+local record_ms = ARGV[2]
 local time = call('TIME')
 local now_ms = time[1] * 1000 + floor(time[2] / 1000)
 
@@ -32,13 +34,13 @@ local function missing(values, epoch)
   return answer
 end
 
-local function least_room(values, amount, enforced, terms)
+local function least_room(values, amount, enforced, caps)
   local room = amount
   if enforced and values[2] - values[3] < room then room = values[2] - values[3] end
-  if terms[1] >= 0 and terms[1] < room then room = terms[1] end
+  if caps[1] >= 0 and caps[1] < room then room = caps[1] end
   for i = 4, #values do
-    local limit = terms[(i - 4) * 2 + 3]
-    if limit >= 0 and limit - values[i] < room then room = limit - values[i] end
+    local cap = caps[i - 2]
+    if cap >= 0 and cap - values[i] < room then room = cap - values[i] end
   end
   return room
 end
@@ -59,10 +61,9 @@ local function move(counters, values, fields, moved, posts)
 end
 
 local function decide(ask)
-  local account, epoch_min, name, flags, amount, terms = ask[1], ask[2], ask[3], ask[4], ask[5], ask[6]
-  local counters, pending = KEYS[account * 2], KEYS[account * 2 + 1]
-  local fields = {'e', 'b', 'h'}
-  for i = 2, #terms, 2 do fields[#fields + 1] = terms[i] end
+  local account, epoch_min, name, flags, amount = ask[1], ask[2], ask[3], ask[4], ask[5]
+  local fields, caps = ask[6][1], ask[6][2]
+  local counters, pending = keys[account * 2], keys[account * 2 + 1]
   local values = call('HMGET', counters, unpack(fields))
   local epoch = tonumber(values[1] or 0)
   if epoch == 0 or epoch < epoch_min then return {0, 0, 1} end
@@ -75,7 +76,7 @@ local function decide(ask)
   local lacking = missing(values, epoch)
   if lacking then return lacking end
   for i = 2, #values do values[i] = tonumber(values[i]) end
-  local room = least_room(values, amount, flags >= 8, terms)
+  local room = least_room(values, amount, flags >= 8, caps)
   local moved = 0
   if record_key and (room == amount or (room > 0 and floor(flags / 2) % 2 == 1)) then moved = room end
   if moved > 0 then
@@ -84,7 +85,7 @@ local function decide(ask)
     move(counters, values, fields, moved, floor(flags / 4) % 2 == 1)
     local figures = {1, moved}
     for i = 2, #values do figures[#figures + 1] = exact(values[i]) end
-    call('SET', record_key, table.concat(figures, ' '), 'PX', ARGV[2])
+    call('SET', record_key, table.concat(figures, ' '), 'PX', record_ms)
   end
   return {1, epoch, moved, unpack(values, 2)}
 end
@@ -94,7 +95,7 @@ for _, id in ipairs(cjson.decode(ARGV[3])) do
   active[#active + 1] = now_ms
   active[#active + 1] = id
 end
-call('ZADD', KEYS[1], unpack(active))
+call('ZADD', keys[1], unpack(active))
 
 local answers = cjson.decode(ARGV[1])
 for position, ask in ipairs(answers) do answers[position] = decide(ask) end

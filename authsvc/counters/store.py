@@ -51,7 +51,9 @@ class RedisCounters:
     """The `Counters` port on one Redis or Valkey server (with replicas, if you like)."""
 
     def __init__(self, url: str, *, timeout_ms: int, record_ttl_ms: int, counters_ttl_s: int) -> None:
-        """`record_ttl_ms`: how long a reservation is remembered for duplicates. `counters_ttl_s`: how long an epoch lasts.
+        """`record_ttl_ms`: how long a reservation is remembered for duplicates.
+
+        `counters_ttl_s`: how long an epoch lasts.
 
         When an account's counters expire they are gone together with their epoch marker, so they are rebuilt: it is how
         the windows of long ago are tidied away.
@@ -129,15 +131,15 @@ class RedisCounters:
         self, account_id: int, run: str, epoch: int, funds: tuple[int, int] | None, used: Sequence[tuple[str, int]]
     ) -> None:
         """See `Counters.install`."""
-        values: list[tuple[str, int]] = [*used]
-        if funds is not None:
-            values += [("b", funds[0]), ("h", funds[1])]
-        flat = chain.from_iterable(values)
+        values = dict(used) if funds is None else {**dict(used), "b": funds[0], "h": funds[1]}
+        flat: list[str | int] = [part for pair in values.items() for part in pair]
         await self._if_still(run, lambda: self._side.script("install", [counters_key(account_id, run)], epoch, *flat))
 
     async def pending(self, grace_ms: int) -> list[Orphan]:
         """See `Counters.pending`. At most 1,000 an account and round."""
-        run, (listed, clock) = await self._side.call(lambda run: [("ZRANGE", index_key(run), 0, -1, "WITHSCORES"), ("TIME",)])
+        run, (listed, clock) = await self._side.call(
+            lambda run: [("ZRANGE", index_key(run), 0, -1, "WITHSCORES"), ("TIME",)]
+        )
         until_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000 - grace_ms
         scored = [(int(account_id), score) for account_id, score in _pairs(listed)]
         if not scored:
@@ -152,7 +154,9 @@ class RedisCounters:
             return []
         found: list[Orphan] = []
         quiet: list[tuple[int, Any]] = []
-        for (account_id, score), names, epoch in zip(scored, answers[: len(scored)], answers[len(scored) :], strict=True):
+        for (account_id, score), names, epoch in zip(
+            scored, answers[: len(scored)], answers[len(scored) :], strict=True
+        ):
             if names and epoch is not None:
                 found += [Orphan(account_id, run, int(epoch), name.decode()) for name in names]
             elif float(score) <= until_ms:
@@ -196,15 +200,13 @@ def _encode_ask(number: int, ask: Ask) -> tuple[object, ...]:
     return number, ask.epoch_min, ask.name, flags, ask.amount_minor, terms
 
 
-def _terms(plan: Plan) -> list[int | str]:
-    """The cap on each transaction alone, then every counter with its least limit."""
-    least = [_NO_LIMIT] * len(plan.counters)
-    for bound in plan.bounds:
-        if bound.counter is not None:
-            known, limit = least[bound.counter], bound.limit.amount_minor
-            least[bound.counter] = limit if known == _NO_LIMIT else min(known, limit)
-    cap = _NO_LIMIT if plan.transaction_cap_minor is None else plan.transaction_cap_minor
-    return [cap, *chain.from_iterable((counter.name, limit) for counter, limit in zip(plan.counters, least, strict=True))]
+def _terms(plan: Plan) -> tuple[list[str], list[int]]:
+    """The fields to read, and the caps: on each transaction alone, then on every counter its least limit."""
+    caps = [_NO_LIMIT if plan.transaction_cap_minor is None else plan.transaction_cap_minor]
+    for position in range(len(plan.counters)):
+        limits = [bound.limit.amount_minor for bound in plan.bounds if bound.counter == position]
+        caps.append(min(limits, default=_NO_LIMIT))
+    return ["e", "b", "h", *(counter.name for counter in plan.counters)], caps
 
 
 def _decode(run: str, answer: list[int]) -> Reserved | Missing:

@@ -35,7 +35,7 @@ _GONE: Final = (
 
 
 class _Connection(asyncpg.Connection):
-    """Leaves out the driver's clean-up at every release: nothing here changes a session, and it costs a round trip a batch."""
+    """Without the driver's clean-up at every release: nothing here changes a session, and it costs a round trip."""
 
     def get_reset_query(self) -> str:
         return ""
@@ -180,7 +180,11 @@ class PostgresLedger:
 
 async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) -> asyncpg.Pool:
     """The pool for batches: one is in use, the other spares a reconnection after a failure."""
-    settings = {"statement_timeout": str(statement_timeout_ms), "application_name": "authsvc recorder", **_RECORDER_SETTINGS}
+    settings = {
+        "statement_timeout": str(statement_timeout_ms),
+        "application_name": "authsvc recorder",
+        **_RECORDER_SETTINGS,
+    }
     return await asyncpg.create_pool(
         url,
         min_size=1,

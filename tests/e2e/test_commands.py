@@ -62,12 +62,21 @@ def test_a_decline_exits_with_3_and_says_why(call: Callable[..., Done]) -> None:
 
 
 def test_a_request_as_json_is_answered_as_json(call: Callable[..., Done]) -> None:
-    request = {"card_token": "card_demo_open", "amount_minor": 1250, "merchant": {"mcc": "5812"}, "request_id": "cli-1"}
+    request = {
+        "request_id": "from-json",
+        "card_token": "card_demo_open",
+        "amount_minor": 1250,
+        "transacted_at": "2026-03-01T12:00:00Z",
+        "merchant": {"mcc": "5812"},
+    }
     done = call("authorize", "--json-file", "-", "--json", stdin=json.dumps(request))
     answer = json.loads(done.out)
     assert (done.code, answer["decision"], answer["approved_minor"]) == (0, "DECISION_APPROVED", "1250")
-    again = json.loads(call("authorize", "--json-file", "-", "--json", stdin=json.dumps(request | {"kind": 1})).out)
-    assert again["request_id"] == "cli-1"
+    again = json.loads(call("authorize", "--json-file", "-", "--json", stdin=json.dumps(request)).out)
+    assert (again["request_id"], again["replayed"]) == ("from-json", True)
+    other = call("authorize", "--json-file", "-", stdin=json.dumps(request | {"amount_minor": 1}))
+    assert (other.code, other.out) == (1, "")
+    assert "ALREADY_EXISTS" in other.err
 
 
 def test_simulating_says_so_and_records_nothing(call: Callable[..., Done]) -> None:

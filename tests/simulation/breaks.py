@@ -24,10 +24,11 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Break:
-    """`what` was taken out. Without a patch the stand-ins do it."""
+    """`what` was taken out; runs of `theme` soon show it. Without a patch the stand-ins do it."""
 
     what: str
     patch: Patch | None = None
+    theme: str = "mixed"
 
 
 def _reservation_name(parts: Callable[[Flight], str]) -> Patch:

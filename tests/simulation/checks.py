@@ -193,7 +193,7 @@ class Checks:
     def nothing_pending(self) -> None:
         """The reaper has been everywhere since the last reservation."""
         for (account_id, run), left in self._redis.contents.pending.items():
-            if left and self._redis.hash_of(account_id, run) is not None:
+            if left and run == self._redis.run and self._redis.hash_of(account_id, run) is not None:
                 self._broken("not healed", f"account {account_id} still has pending {sorted(left)}")
 
     # --- Observer ---------------------------------------------------------------------------------------------------

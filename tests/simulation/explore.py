@@ -12,7 +12,7 @@ from authsvc.errors import RequestIdReused, RowRefused
 from authsvc.ports import AuthorizationRequest
 from rules.reasons import Kind
 from tests.simulation.breaks import BREAKS, breaking
-from tests.simulation.program import build, request, requests, script, send_all
+from tests.simulation.program import THEMES, Theme, build, request, requests, script, send_all
 from tests.simulation.world import DEADLINE_MAX_S, GRACE_MS, RECORD_TTL_MS, World
 
 _STEPS_MAX = 60_000
@@ -32,30 +32,31 @@ class Outcome:
     rows: int
 
 
-def run_seed(seed: int, broken: str = "") -> Outcome:
-    """One whole run."""
+def run_seed(seed: int, broken: str = "", theme_name: str = "") -> Outcome:
+    """One whole run. Without a theme the seed draws one."""
     with breaking(broken) as server_break:
         world = World(seed, server_break)
         build(world)
-        asked = requests(world)
+        theme = THEMES[theme_name or world.chance.choice(list(THEMES))]
+        asked = requests(world, theme)
         refused = {one.request_id for one in asked if world.chance.random() < 0.03}
         world.postgres.refuse = lambda row: row.request.request_id in refused
-        send_all(world, asked)
-        _arrange(world)
+        send_all(world, theme, asked)
+        _arrange(world, theme)
         world.settle(_STEPS_MAX)
-        _come_to_rest(world, asked)
+        _come_to_rest(world, theme, asked)
         outcome = _outcome(seed, world)
         world.loop.close()
     return outcome
 
 
-def _arrange(world: World) -> None:
+def _arrange(world: World, theme: Theme) -> None:
     """Have things happen between the steps."""
-    for step, event in script(world):
+    for step, event in script(world, theme):
         world.after_steps(step, functools.partial(event, world))
 
 
-def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
+def _come_to_rest(world: World, theme: Theme, asked: list[AuthorizationRequest]) -> None:
     """No more faults: the reaper goes round, every request is sent again, and new ones meet counters that are true."""
     world.happenings.clear()
     checks = world.checks
@@ -63,7 +64,7 @@ def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
     world.postgres_weather.clear()
     world.settle(_STEPS_MAX)
     _landed(world)
-    _late_duplicates(world, asked)
+    _late_duplicates(world, theme, asked)
     _reap(world)
     again = len(world.sent)
     for one in asked:
@@ -83,16 +84,18 @@ def _come_to_rest(world: World, asked: list[AuthorizationRequest]) -> None:
     checks.nothing_pending()
 
 
-def _late_duplicates(world: World, asked: list[AuthorizationRequest]) -> None:
+def _late_duplicates(world: World, theme: Theme, asked: list[AuthorizationRequest]) -> None:
     """Clients ask again when records may have expired, and meet faults once more."""
     chance = world.chance
     world.after(chance.choice([0.01, RECORD_TTL_MS / 1000]))
-    world.redis_weather.refused, world.redis_weather.lost = chance.choice([(0.0, 0.0), (0.2, 0.1)])
+    if chance.random() < theme.late_fault:
+        world.redis_weather.refused, world.redis_weather.lost = 0.3, 0.1
     for one in asked:
         world.send(chance.choice([0, 1]), one, chance.choice([DEADLINE_MAX_S, _PATIENCE_S]))
-    if chance.random() < 0.3:
+    if chance.random() < theme.late_fault / 2:
         world.after_steps(chance.randint(1, 200), lambda: world.crash(chance.choice([0, 1])))
     world.settle(_STEPS_MAX)
+    world.happenings.clear()
     world.redis_weather.clear()
 
 
@@ -131,10 +134,10 @@ def _outcome(seed: int, world: World) -> Outcome:
     return Outcome(seed, violations, world.loop.trace, world.loop.steps, answered, len(world.postgres.transactions))
 
 
-def first_failure(seeds: range, broken: str = "") -> Outcome | None:
+def first_failure(seeds: range, broken: str = "", theme_name: str = "") -> Outcome | None:
     """The first run of these that breaks a promise."""
     for seed in seeds:
-        outcome = run_seed(seed, broken)
+        outcome = run_seed(seed, broken, theme_name)
         if outcome.violations:
             return outcome
     return None
@@ -145,10 +148,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0, help="of the first run; the others count up from it")
     parser.add_argument("--break", dest="broken", default="", choices=["", *sorted(BREAKS)], help="take out one fence")
+    parser.add_argument("--theme", default="", choices=["", *THEMES], help="what the runs are like; drawn if not given")
     arguments = parser.parse_args()
     failed = steps = answered = rows = 0
     for seed in range(arguments.seed, arguments.seed + arguments.runs):
-        outcome = run_seed(seed, arguments.broken)
+        outcome = run_seed(seed, arguments.broken, arguments.theme)
         steps, answered, rows = steps + outcome.steps, answered + outcome.answered, rows + outcome.rows
         if outcome.violations:
             failed += 1

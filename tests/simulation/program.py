@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from authsvc.ports import AuthorizationRequest
@@ -86,10 +86,11 @@ def request(chance: random.Random, request_id: str, token: str, **fixed: object)
     return replace(made, asked_minor=made.amount_minor, fingerprint=blake2b(body.encode(), digest_size=6).digest())
 
 
-def requests(world: World) -> list[AuthorizationRequest]:
+def requests(world: World, theme: "Theme") -> list[AuthorizationRequest]:
     """What clients ask, each once; some ids come with a second body."""
     chance = world.chance
     tokens = [*world.postgres.cards, *world.postgres.cards, "card-new"]
+    tokens = tokens[:1] if theme.one_card else tokens
     instant_us = chance.choice(_INSTANTS)
     made = []
     for number in range(chance.randint(5, 20)):
@@ -101,16 +102,16 @@ def requests(world: World) -> list[AuthorizationRequest]:
     return made
 
 
-def send_all(world: World, asked: list[AuthorizationRequest]) -> None:
+def send_all(world: World, theme: "Theme", asked: list[AuthorizationRequest]) -> None:
     """Each request once to three times, to either worker, some of them long after."""
     chance = world.chance
-    span_s = chance.choice([0.0, 0.05, 0.3, 1.5])
-    repeats = chance.choice([[1], [1, 1, 2, 3], [2, 4]])
+    span_s = chance.choice(theme.spans_s)
+    repeats = chance.choice(theme.repeats)
     for one in asked:
         first_s = chance.random() * span_s
         for _ in range(chance.choice(repeats)):
             later_s = chance.choice([0.0, 0.0, 0.02, 0.6]) * chance.random()
-            patience_s = chance.choice([0.02, 0.1, DEADLINE_MAX_S, DEADLINE_MAX_S])
+            patience_s = chance.choice(theme.patience_s)
             world.loop.call_later(first_s + later_s, world.send, chance.choice([0, 1]), one, patience_s)
 
 
@@ -147,7 +148,7 @@ def _change_and_back(world: World) -> None:
     """Durations back and forth: a counter leaves the plan and comes back."""
     chance, server = world.chance, world.postgres
     token = chance.choice(sorted(server.cards))
-    before, back_s = server.cards[token].window, chance.random() * 0.1
+    before, back_s = server.cards[token].window, chance.random() * 0.3
     server.change_card(token, window=chance.choice([None, *_WINDOWS]))
     world.loop.call_later(back_s, lambda: server.change_card(token, window=before))
 
@@ -230,23 +231,38 @@ _FAULTS: list[Event] = [
     _reap,
     _reap,
 ]
-_THEMES: list[tuple[list[Event], int]] = [
-    ([_abandon], 0),
-    (_CHANGES + _FAULTS + [_new_card], 8),
-    (_CHANGES + [_new_card, _lose_listener], 20),
-    ([_change_and_back, _change_and_back, _change_card], 8),
-    (_FAULTS, 10),
-    ([_postgres_errors, _redis_errors, _crash, _reap], 8),
-]
-"""What may happen in a run, and how often about."""
 
 
-def script(world: World) -> list[tuple[int, Event]]:
+@dataclass(frozen=True)
+class Theme:
+    """What may happen in a run and about how often, and what its traffic is like."""
+
+    events: list[Event]
+    often: int
+    spans_s: tuple[float, ...] = (0.0, 0.05, 0.3, 1.5)
+    repeats: tuple[tuple[int, ...], ...] = ((1,), (1, 1, 2, 3), (2, 4))
+    patience_s: tuple[float, ...] = (0.02, 0.1, DEADLINE_MAX_S, DEADLINE_MAX_S)
+    one_card: bool = False
+    late_fault: float = 0.3
+
+
+THEMES = {
+    "calm": Theme([_abandon], 0),
+    "mixed": Theme(_CHANGES + _FAULTS + [_new_card], 8),
+    "changes": Theme([*_CHANGES, _new_card, _lose_listener], 20),
+    "shapes": Theme([_change_and_back, _change_and_back, _change_card], 8, spans_s=(0.8,), one_card=True),
+    "faults": Theme(_FAULTS, 10),
+    "restarts": Theme([_restart_old, _restart_old, _reap], 5, spans_s=(0.8,), repeats=((1,),)),
+    "commits": Theme([_postgres_errors, _postgres_errors, _redis_errors, _crash, _reap], 8, repeats=((1, 2), (2, 4))),
+    "releases": Theme([_redis_errors], 1, spans_s=(0.05,), patience_s=(0.06, 0.1), one_card=True, late_fault=1.0),
+}
+
+
+def script(world: World, theme: Theme) -> list[tuple[int, Event]]:
     """What happens at which step: between any two, and some things close together."""
     chance = world.chance
-    events, often = chance.choice(_THEMES)
     made: list[tuple[int, Event]] = []
-    while len(made) < often:
+    while len(made) < theme.often:
         step = chance.randint(1, 500)
-        made += [(step + chance.randint(0, 20), chance.choice(events)) for _ in range(chance.choice([1, 1, 3]))]
+        made += [(step + chance.randint(0, 20), chance.choice(theme.events)) for _ in range(chance.choice([1, 1, 3]))]
     return sorted(made, key=lambda happening: happening[0])
