@@ -256,13 +256,22 @@ async def _background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) ->
     stack.push_async_callback(end)
 
 
-def run_worker(settings: Settings, ready: Callable[[Service], None], worker: int = 0) -> None:
-    """A whole process: serve until SIGTERM or SIGINT."""
+def run_worker(
+    settings: Settings, ready: Callable[[Service], None], worker: int = 0, lifeline: int | None = None
+) -> None:
+    """A whole process: serve until SIGTERM or SIGINT, or until the pipe `lifeline` is closed at its other end."""
 
     async def main() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if lifeline is not None:
+            asyncio.get_running_loop().add_reader(lifeline, _cut, lifeline, stop)
         await serve(settings, stop, ready, worker)
 
     uvloop.run(main())
+
+
+def _cut(lifeline: int, stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(lifeline)
+    stop.set()

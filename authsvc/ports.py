@@ -180,7 +180,7 @@ class Ledger(Protocol):
         ...
 
     async def bump_epoch(self, account_id: int) -> int:
-        """Lock the account, raise its counter epoch, commit: reservations under an older one are refused from now on."""
+        """Lock the account, raise its counter epoch, commit: reservations under older ones are refused from now on."""
         ...
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:

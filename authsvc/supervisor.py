@@ -114,7 +114,8 @@ class _Workers:
         return subprocess.Popen(
             [sys.executable, "-m", "authsvc", "worker", str(index)],
             env=environment_of(self._settings),
-            stdin=subprocess.DEVNULL,
+            # Never written to: its end tells the worker that this process is gone, however it went.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -136,4 +137,6 @@ def run_worker(settings: Settings, index: int) -> None:
     logs.configure(settings.log_level)
     if settings.embedded:
         raise StartupRefused("a worker is given its servers by the process that starts it")
-    app.run_worker(settings, lambda service: _say_ready(settings.host, service.port), index)
+    app.run_worker(
+        settings, lambda service: _say_ready(settings.host, service.port), index, lifeline=sys.stdin.fileno()
+    )

@@ -73,7 +73,7 @@ class Link:
     async def _connected(self) -> Connection:
         if self._connection is None or not self._connection.is_connected:
             connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
             info = (await self._send(connection, [("INFO", "server")]))[0]
             self._run = _run_id(info)
             await self._load_scripts(connection)

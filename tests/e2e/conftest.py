@@ -46,7 +46,9 @@ class Service:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line == f"ready on {self.target}\n"
+        if line != f"ready on {self.target}\n":
+            self.kill()
+            pytest.fail(f"the service said {line!r}; see its log above")
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
