@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url -
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve bench test protos lock clean
+.PHONY: help setup demo serve bench test protos docs lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ test: setup ## Lint, types, import walls, and the whole test suite
 protos: setup ## Regenerate authsvc/v1 from protos/authsvc/v1
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(PROTOS_OUT) --pyi_out=$(PROTOS_OUT) \
 		--grpc_python_out=$(PROTOS_OUT) protos/authsvc/v1/*.proto
+
+docs: setup ## Regenerate docs/api.md from the comments of protos/authsvc/v1
+	$(BIN)/python docs/make_api.py
 
 lock: setup ## Pin again what pyproject.toml names; delete a lock first to take newer versions
 	$(COMPILE) --extra build --extra dev --extra embedded pyproject.toml --output-file requirements.lock

@@ -68,11 +68,11 @@ class Metrics:
         self._failures = Counter("authsvc_unexpected_failures", "Steps that failed unforeseen.", registry=self.registry)
         self._up = Gauge("authsvc_part_up", "1 while the part answers.", ["part"], registry=self.registry)
         self._pools = tuple(
-            Gauge(f"authsvc_pool_{name}", text, ["pool"], registry=self.registry)
+            Gauge(name, text, ["pool"], registry=self.registry)
             for name, text in (
-                ("size", "Open database connections."),
-                ("idle", "Idle database connections."),
-                ("size_max", "Database connections there may be."),
+                ("authsvc_pool_size", "Open database connections."),
+                ("authsvc_pool_idle", "Idle database connections."),
+                ("authsvc_pool_size_max", "Database connections there may be."),
             )
         )
         ProcessCollector(registry=self.registry)

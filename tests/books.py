@@ -3,7 +3,7 @@
 The SQL here is written anew and plainly, so that a mistake of the service's own queries shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import asyncpg
@@ -58,28 +58,43 @@ WHERE CASE $1::text WHEN 'c' THEN card_id ELSE spending_profile_id END = $2::int
 AND ($3::text IS NULL OR date_trunc($3, transaction_date, zone) = to_timestamp($4::bigint))
 """
 
+_ROWS: Final = """
+SELECT id, request_id, status, approved_minor, config_version FROM transactions WHERE account_id = ANY($1)
+"""
+
 
 async def unlike_answers(
-    connection: asyncpg.Connection, messages: Sequence[pb.AuthorizeRequest], answers: Sequence[pb.AuthorizeResponse]
+    connection: asyncpg.Connection,
+    account_ids: Collection[int],
+    messages: Sequence[pb.AuthorizeRequest],
+    answers: Sequence[pb.AuthorizeResponse],
 ) -> list[str]:
-    """Where the rows are not exactly what the callers were told: lost, doubled, other amounts, other answers."""
+    """Where the rows of these accounts are not exactly what the callers were told: lost, doubled, other amounts.
+
+    Nobody else may have used the accounts.
+    """
     found = []
     first: dict[str, pb.AuthorizeResponse] = {}
     for answer in answers:
         known = first.setdefault(answer.request_id, answer)
         if told(known) != told(answer):
             found.append(f"{answer.request_id} was told {told(known)} and {told(answer)}")
-    rows = await connection.fetch("SELECT id, request_id, status, approved_minor, config_version FROM transactions")
-    keys = await connection.fetch("SELECT request_id, transaction_id FROM request_keys")
-    by_id = {row["request_id"]: row for row in rows}
+    rows = await connection.fetch(_ROWS, list(account_ids))
     asked = {message.request_id for message in messages}
+    keys = await connection.fetch("SELECT request_id FROM request_keys WHERE request_id = ANY($1)", list(asked))
+    by_id = {row["request_id"]: row for row in rows}
     if len(by_id) != len(rows) or {key["request_id"] for key in keys} != asked or set(first) != asked:
-        found.append(f"{len(asked)} requests, {len(first)} answers, {len(rows)} rows of {len(by_id)} requests, {len(keys)} keys")
+        found.append(
+            f"{len(asked)} requests, {len(first)} answers, {len(rows)} rows of {len(by_id)} requests, {len(keys)} keys"
+        )
     for request_id, answer in first.items():
         row = by_id.get(request_id)
-        is_so = row is not None and row["status"] in _STATUS[answer.decision] and (
-            row["id"], row["approved_minor"], row["config_version"]
-        ) == (answer.transaction_id, answer.approved_minor, answer.config_version)
+        is_so = (
+            row is not None
+            and row["status"] in _STATUS[answer.decision]
+            and (row["id"], row["approved_minor"], row["config_version"])
+            == (answer.transaction_id, answer.approved_minor, answer.config_version)
+        )
         if not is_so:
             found.append(f"{request_id} was told {told(answer)}, recorded is {row}")
     return found
@@ -101,11 +116,13 @@ async def counters_of(counters: "redis.asyncio.Redis", account_id: int) -> dict[
     return {name.decode(): int(value) for name, value in fields.items()}
 
 
-async def drift(connection: asyncpg.Connection, counters: "redis.asyncio.Redis", *, strict: bool = False) -> list[str]:
+async def drift(
+    connection: asyncpg.Connection, counters: "redis.asyncio.Redis", *, current: Collection[int] = ()
+) -> list[str]:
     """Where counters differ from PostgreSQL, and reservations that are still pending.
 
-    Counters of an epoch that is over cannot become a decision and are left alone, unless `strict`: then each account
-    must have counters of its current epoch.
+    Counters of an epoch that is over cannot become a decision and are left alone, except for the `current` accounts,
+    which must have counters of their current epoch.
     """
     found = []
     run = await run_of(counters)
@@ -117,8 +134,10 @@ async def drift(connection: asyncpg.Connection, counters: "redis.asyncio.Redis",
         fields = await counters_of(counters, account_id)
         if fields.get("e") == account["counter_epoch"]:
             found += await _drift_of(connection, account_id, fields)
-        elif strict or fields.get("e", 0) > account["counter_epoch"]:
-            found.append(f"account {account_id} is at epoch {account['counter_epoch']}, its counters at {fields.get('e')}")
+        elif account_id in current or fields.get("e", 0) > account["counter_epoch"]:
+            found.append(
+                f"account {account_id} is at epoch {account['counter_epoch']}, its counters at {fields.get('e')}"
+            )
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,9 @@ from authsvc.ledger.migrate import upgrade
 TEMPLATE: Final = "authsvc_template"
 
 _database_numbers = itertools.count(1)
+
+# Tests start servers while gRPC's threads run; its handlers of a fork, which nobody here needs, crash the child then.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @pytest.fixture(scope="session")

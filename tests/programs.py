@@ -43,7 +43,11 @@ async def set_setting(connection: asyncpg.Connection, account_id: int, key: str,
 
 
 async def add_profile(
-    connection: asyncpg.Connection, account_id: int, limit: str | None = None, window: str | None = None, scope: str = "card"
+    connection: asyncpg.Connection,
+    account_id: int,
+    limit: str | None = None,
+    window: str | None = None,
+    scope: str = "card",
 ) -> int:
     """A profile that allows every category. Returns its id."""
     profile_id: int = await connection.fetchval(

@@ -25,6 +25,7 @@ class Service:
         """Of a process just started; its output goes to `log`."""
         self._process = process
         self._log = log
+        self._log_read = 0
         self.port = 0
 
     @property
@@ -72,9 +73,12 @@ class Service:
         """The end of what all of its processes logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-4_000:]
 
-    def errors(self) -> list[str]:
-        """The lines of the log that tell of something nobody planned for; that a worker was killed is planned."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+    def new_errors(self) -> list[str]:
+        """What was logged since the last call and nobody planned for; that a worker was killed is planned."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_read)
+            lines = log.read().decode(errors="replace").splitlines()
+            self._log_read = log.tell()
         return [line for line in lines if '"level":"ERROR"' in line and '"logger":"authsvc.supervisor"' not in line]
 
     def _said_ready(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
@@ -35,7 +35,9 @@ _OPTIONS: Final = (
 _numbers: Final = itertools.count(1)
 
 
-def request(card_token: str, amount_minor: int, *, at: datetime = AT, mcc: str = "5812", **fields: Any) -> pb.AuthorizeRequest:
+def request(
+    card_token: str, amount_minor: int, *, at: datetime = AT, mcc: str = "5812", **fields: Any
+) -> pb.AuthorizeRequest:
     """A purchase with a request id of its own."""
     stamp = Timestamp()
     stamp.FromDatetime(at)
@@ -60,6 +62,7 @@ class Callers:
         self.stubs: list[Any] = []
         self.health_stubs: list[Any] = []
         self._client: AuthorizationClient | None = None
+        self.retries = 0
 
     async def __aenter__(self) -> Self:
         """Connects until every worker has two connections; the kernel chooses who gets which."""
@@ -92,6 +95,7 @@ class Callers:
                 if answer is not None:
                     return answer
                 assert code in _RETRIED, f"{message.request_id} got {code}"
+                self.retries += 1
                 await pause(_RETRY_PAUSE_S)
         raise AssertionError("unreachable")
 
@@ -115,15 +119,23 @@ class Callers:
 
     async def load(
         self,
-        messages: Sequence[pb.AuthorizeRequest],
+        messages: Iterable[pb.AuthorizeRequest],
         happens: Mapping[int, Callable[[], Awaitable[None]]],
         *,
         concurrent: int = 48,
     ) -> list[pb.AuthorizeResponse]:
-        """Sends everything, `concurrent` at a time. After so many answers each thing `happens`, while the load goes on."""
-        answers: list[pb.AuthorizeResponse | None] = [None] * len(messages)
+        """Sends everything, `concurrent` at a time. After so many answers a thing `happens`, while the load goes on.
+
+        One thing after the other: the next one waits until the one before it is over.
+        """
+        answers: dict[int, pb.AuthorizeResponse] = {}
         waiting = iter(enumerate(messages))
         answered = 0
+        turn = asyncio.Lock()
+
+        async def happen(thing: Callable[[], Awaitable[None]]) -> None:
+            async with turn:
+                await thing()
 
         async with asyncio.TaskGroup() as group:
 
@@ -133,11 +145,11 @@ class Callers:
                     answers[position] = await self.ask(message, lane)
                     answered += 1
                     if answered in happens:
-                        group.create_task(happens[answered]())
+                        group.create_task(happen(happens[answered]))
 
             for lane in range(concurrent):
                 group.create_task(caller(lane))
-        return [answer for answer in answers if answer is not None]
+        return [answer for _, answer in sorted(answers.items())]
 
     async def until_health_is(self, name: str, within_s: float = 30.0) -> None:
         """Waits until every worker says so."""
@@ -151,7 +163,9 @@ class Callers:
     @staticmethod
     async def _health(stub: Any) -> str:
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service="authsvc.v1.AuthorizationService"), timeout=5.0)
+            answer = await stub.Check(
+                health_pb2.HealthCheckRequest(service="authsvc.v1.AuthorizationService"), timeout=5.0
+            )
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, see authsvc/cli/__init__.py
 
 import asyncio
+import shutil
 import signal
 import sys
 from contextlib import ExitStack
@@ -16,6 +17,13 @@ from authsvc.clock import SystemClock
 if TYPE_CHECKING:
     from rich.console import Console
 
+NEXT: Final = """
+[bold]What to type next[/bold]
+  {command} serve    [dim]# the same service, kept running: its data stays in .authsvc[/dim]
+  {command} seed     [dim]# in another terminal: the same sample program[/dim]
+  {command} authorize card_demo_travel 12.50 --mcc 5812
+  {command} card card_demo_travel
+"""
 TERMINATED: Final = 128 + signal.SIGTERM
 
 
@@ -48,7 +56,15 @@ def demo(
             right = asyncio.run(main())
         except asyncio.CancelledError:
             sys.exit(TERMINATED)
+    out.print(NEXT.format(command=_command()), end="", soft_wrap=True)
     sys.exit(0 if right else 1)
+
+
+def _command() -> str:
+    """How the command line is called from here: by its name, when a shell would find it."""
+    if shutil.which("authsvc"):
+        return "authsvc"
+    return "python -m authsvc" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
 
 
 def _servers(effective: settings.Settings, out: "Console", clock: SystemClock, stack: ExitStack) -> tuple[str, str]:

@@ -11,10 +11,14 @@ from rich.table import Table
 
 from authsvc.demo.books import Books
 from authsvc.demo.replay import Outcome, percentile
+from authsvc.demo.traffic import Fields
 from rules.money import format_minor
 from rules.reasons import Decision, Reason
 
 WRONG_SHOWN: Final = 5
+# What the columns before the example take; a narrower example would tell nothing.
+FIGURES_CHARS: Final = 70
+EXAMPLE_CHARS_MIN: Final = 30
 _DECISION_STYLES: Final = {
     Decision.APPROVED: "green",
     Decision.PARTIALLY_APPROVED: "yellow",
@@ -30,20 +34,27 @@ def print_decisions(out: Console, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.response is not None:
             groups[outcome.response.decision, outcome.response.reason].append(outcome)
-    table = Table(
-        "decision", "reason", "count", "share", "for example", box=box.SIMPLE_HEAD, title="Decisions by reason"
-    )
-    table.title_justify = "left"
-    table.columns[2].justify = table.columns[3].justify = "right"
+    table = Table(box=box.SIMPLE_HEAD, title="Decisions by reason", title_justify="left")
+    table.add_column("decision", no_wrap=True)
+    table.add_column("reason", no_wrap=True)
+    table.add_column("count", no_wrap=True, justify="right")
+    table.add_column("share", no_wrap=True, justify="right")
+    wide = out.width >= FIGURES_CHARS + EXAMPLE_CHARS_MIN
+    if wide:
+        table.add_column("for example", no_wrap=True)
     for (decision, reason), members in sorted(groups.items()):
         style, name = _DECISION_STYLES[Decision(decision)], Decision(decision).name.replace("_", " ").lower()
         why = "" if reason == Reason.APPROVED else Reason(reason).name
         share = f"{len(members) / len(outcomes):.1%}"
-        table.add_row(f"[{style}]{name}[/{style}]", why, f"{len(members):,}", share, escape(_purchase(members[0])))
+        cells = [f"[{style}]{name}[/{style}]", why, f"{len(members):,}", share]
+        if wide:
+            cells.append(escape(_cropped(_example(members[0].fields), out.width - FIGURES_CHARS)))
+        table.add_row(*cells)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
+        code = failed[0].error.code if failed[0].error is not None else ""
         table.add_row(
-            "[bold red]no decision[/bold red]", failed[0].error.code if failed[0].error else "", str(len(failed))
+            "[bold red]no decision[/bold red]", code, f"{len(failed):,}", f"{len(failed) / len(outcomes):.1%}"
         )
     out.print(table)
 
@@ -124,7 +135,18 @@ def _explanation(outcome: Outcome) -> str:
 
 
 def _purchase(outcome: Outcome) -> str:
-    fields = outcome.fields
-    amount = format_minor(max(fields["amount_minor"], fields.get("hold_minor", 0)), fields["currency"])
-    merchant = fields["merchant"]
-    return f"{amount} at {merchant['descriptor']} ({merchant['mcc']}) with {fields['card_token']}"
+    merchant = outcome.fields["merchant"]
+    amount, card = _amount(outcome.fields), outcome.fields["card_token"]
+    return f"{amount} at {merchant['descriptor']} ({merchant['mcc']}) with {card}"
+
+
+def _example(fields: Fields) -> str:
+    return f"{_amount(fields)} {fields['merchant']['descriptor']}, {fields['card_token']}"
+
+
+def _amount(fields: Fields) -> str:
+    return format_minor(max(fields["amount_minor"], fields.get("hold_minor", 0)), fields["currency"])
+
+
+def _cropped(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

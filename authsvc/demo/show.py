@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,15 +19,6 @@ from authsvc.demo.replay import IN_FLIGHT, Outcome, replay
 from authsvc.demo.traffic import Fields, traffic
 from authsvc.ledger.session import session
 from authsvc.seed import SeedCard, seed
-
-NEXT: Final = """
-[bold]What to type next[/bold]
-  authsvc serve                                        the same service, kept running; data stays in .authsvc
-  authsvc seed                                         the same sample program in it
-  authsvc authorize card_demo_travel 12.50 --mcc 5812  one question, with every check
-  authsvc card card_demo_travel                        what a card may still spend
-  make test                                            everything that guards the promises
-"""
 
 
 async def show(
@@ -54,7 +44,6 @@ async def show(
     report.print_speed(out, outcomes, elapsed_s, IN_FLIGHT)
     report.print_explanations(out, outcomes)
     right = report.print_books(out, books)
-    out.print(NEXT, end="")
     return right and all(outcome.error is None for outcome in outcomes)
 
 

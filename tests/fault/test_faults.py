@@ -4,7 +4,9 @@ import asyncio
 
 from tests.fault.conftest import World
 
-KILLED_AT_ONCE = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'authsvc listener'"
+KILLED_AT_ONCE = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'authsvc listener'"
+)
 
 
 async def test_a_worker_killed_in_the_midst_of_a_batch_loses_and_doubles_nothing(world: World) -> None:

@@ -90,7 +90,7 @@ async def test_batches_are_measured_by_size_and_stage(running: Running) -> None:
     async with held_back(running, "card_demo_open") as blocker:
         ahead = asyncio.ensure_future(running.authorize(request()))
         await until_held_back(running, blocker)
-        together = asyncio.create_task(running.batch(*[request() for _ in range(40)]))
+        together = asyncio.gather(*(running.authorize(request()) for _ in range(40)))
         await until(lambda: running.service.decider.in_flight == 41)
         assert (await scrape(running))[("authsvc_in_flight", frozenset())] == 41
     assert len(await together) == 40

@@ -73,7 +73,9 @@ async def test_callers_who_race_for_the_last_dollar_of_a_card_get_all_of_it_and_
 
 async def test_cards_that_race_for_the_last_dollar_of_a_shared_profile_get_all_of_it_and_no_more(database, callers):
     account = await add_account(database)
-    cards = await add_cards(database, 16, account, None, None, await add_profile(database, account, "40.00", "monthly", "shared"))
+    cards = await add_cards(
+        database, 16, account, None, None, await add_profile(database, account, "40.00", "monthly", "shared")
+    )
 
     answers = await callers.at_once([request(cards[i % 16].token, 100) for i in range(2 * CALLERS)])
 
@@ -89,7 +91,9 @@ async def test_cards_that_race_for_the_last_dollar_of_an_account_get_all_of_it_a
     answers = await callers.at_once([request(cards[i % 8].token, 100, kind=kind) for i in range(2 * CALLERS)])
 
     assert outcomes(answers) == {("APPROVED", "APPROVED", 100): 40, ("DECLINED", "INSUFFICIENT_FUNDS", 0): 88}
-    available = "SELECT balance * 100 - (SELECT sum(held_minor) FROM transactions WHERE account_id = a.id) FROM accounts a"
+    available = (
+        "SELECT balance * 100 - (SELECT sum(held_minor) FROM transactions WHERE account_id = a.id) FROM accounts a"
+    )
     assert await database.fetchval(f"{available} WHERE id = $1", account) == 0
 
 
@@ -140,7 +144,9 @@ async def test_the_same_request_fifty_times_at_once_counts_once_and_is_answered_
     windows = {name.rsplit(":", 1)[0]: value for name, value in fields.items() if name not in {"e", "b", "h"}}
     assert windows == {f"c{card.id}:d": 3_000, f"p{profile}:m": 3_000}
     assert (fields["b"], fields["h"]) == (50_000, 3_000)
-    power = await callers.stubs[0].GetSpendingPower(pb.GetSpendingPowerRequest(card_token=card.token, at=message.transacted_at))
+    power = await callers.stubs[0].GetSpendingPower(
+        pb.GetSpendingPowerRequest(card_token=card.token, at=message.transacted_at)
+    )
     assert [(limit.used_minor, limit.remaining_minor) for limit in power.limits] == [(3_000, 7_000), (3_000, 2_000)]
     assert power.available_balance_minor == 47_000
 

@@ -24,11 +24,12 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Break:
-    """`what` was taken out; runs of `theme` soon show it. Without a patch the stand-ins do it."""
+    """`what` was taken out; runs of `theme` soon show it. `patch` changes the product, `server` names what the stand-ins do."""
 
     what: str
+    theme: str
     patch: Patch | None = None
-    theme: str = "mixed"
+    server: str = ""
 
 
 def _reservation_name(parts: Callable[[Flight], str]) -> Patch:
@@ -137,7 +138,7 @@ def _never_releases(patch: pytest.MonkeyPatch) -> None:
         return
 
     patch.setattr(Decider, "_release", keep)
-    patch.setattr(Reaper, "sweep", lambda self: _nothing())
+    patch.setattr(Reaper, "sweep", lambda _: _nothing())
 
 
 async def _nothing() -> int:
@@ -149,47 +150,50 @@ def _loses_failures(patch: pytest.MonkeyPatch) -> None:
 
 
 BREAKS: dict[str, Break] = {
-    "no_config_fence": Break("the commit ignores the configuration version"),
-    "no_epoch_fence": Break("the commit ignores the counter epoch"),
-    "no_run_in_name": Break("a restarted server finds its old counters under the same names"),
-    "no_epoch_bump_on_reshape": Break("a new set of counters goes on in the old epoch"),
-    "no_epoch_bump_on_funding": Break("money from outside goes on in the old epoch"),
-    "no_epoch_bump_on_credit": Break("a posted credit goes on in the old epoch"),
-    "open_epoch_without_bump": Break("a rebuild does not raise the epoch in the ledger"),
-    "install_overwrites": Break("loading sets counters that are there already"),
-    "install_ignores_epoch": Break("loading sets counters of another epoch"),
-    "release_ignores_owners": Break("the first of two owners gives the reservation back"),
-    "release_on_unknown_outcome": Break("a reservation is given back although its row may be committed"),
-    "remembers_declines": Break("the reaper takes any row of that name for the reservation's"),
-    "remembers_for_ever": Break("the reaper takes a row of long ago for the reservation's"),
-    "stored_beats_nothing": Break("the fence is answered before the stored decision is looked up"),
-    "reaper_releases": Break("the reaper gives back instead of raising the epoch", _reaper_releases),
+    "no_config_fence": Break("the commit ignores the configuration version", "changes"),
+    "no_epoch_fence": Break("the commit ignores the counter epoch", "faults"),
+    "no_run_in_name": Break("a restarted server finds its old counters under the same names", "restarts"),
+    "no_epoch_bump_on_reshape": Break("a new set of counters goes on in the old epoch", "shapes"),
+    "no_epoch_bump_on_funding": Break("money from outside goes on in the old epoch", "changes"),
+    "no_epoch_bump_on_credit": Break("a posted credit goes on in the old epoch", "calm"),
+    "open_epoch_without_bump": Break("a rebuild does not raise the epoch in the ledger", "faults"),
+    "install_overwrites": Break("loading sets counters that are there already", "calm"),
+    "install_ignores_epoch": Break("loading sets counters of another epoch", "changes"),
+    "release_ignores_owners": Break("the first of two owners gives the reservation back", "calm"),
+    "release_on_unknown_outcome": Break("a reservation is given back although its row may be committed", "commits"),
+    "remembers_for_ever": Break("the reaper takes a row of long ago for the reservation's", "releases"),
+    "stored_beats_nothing": Break("the fence is answered before the stored decision is looked up", "calm"),
+    "reaper_releases": Break("the reaper gives back instead of raising the epoch", "faults", _reaper_releases),
     "no_body_in_reservation_name": Break(
         "two bodies of one request share a reservation",
+        "calm",
         _reservation_name(lambda flight: f"00/{flight.config_version}/{flight.request.request_id}"),
     ),
     "no_config_in_reservation_name": Break(
         "two configurations share a reservation",
+        "shapes",
         _reservation_name(lambda flight: f"{flight.request.fingerprint.hex()}/0/{flight.request.request_id}"),
     ),
-    "replay_keeps_reservation": Break("a replay keeps what it reserved", _keeps_what_it_shares),
-    "never_catches_up": Break("a refused commit is tried again on the same view", _never_catches_up),
-    "fetched_for_ever": Break("a card fetched for a request is used again after a refusal", _fetched_for_ever),
-    "notify_skips_gap": Break("a lost notification goes unnoticed", _skips_gap),
-    "notify_moves_nothing": Break("a notification moves the version only", _notified_moves_nothing),
-    "takes_older_records": Break("a read from before a change counts as current", _takes_older_records),
-    "never_releases": Break("nobody gives anything back", _never_releases),
-    "failures_are_lost": Break("whoever fails is not told", _loses_failures),
+    "replay_keeps_expired": Break(
+        "a replay keeps what it reserved after the record had expired", "calm", _keeps_what_it_shares, "remembers_for_ever"
+    ),
+    "never_catches_up": Break("a refused commit is tried again on the same view", "changes", _never_catches_up),
+    "fetched_for_ever": Break("a card fetched for a request is used again after a refusal", "changes", _fetched_for_ever),
+    "notify_skips_gap": Break("a lost notification goes unnoticed", "changes", _skips_gap),
+    "notify_moves_nothing": Break("a notification moves the version only", "changes", _notified_moves_nothing),
+    "takes_older_records": Break("a read from before a change counts as current", "changes", _takes_older_records),
+    "never_releases": Break("nobody gives anything back", "releases", _never_releases),
+    "failures_are_lost": Break("whoever fails is not told", "faults", _loses_failures),
 }
 
 
 @contextmanager
 def breaking(name: str) -> Iterator[str]:
-    """Put a break in for the time of one run. Gives the name to the stand-ins."""
+    """Put a break in for the time of one run. Gives the stand-ins the name of what they leave out."""
     found = BREAKS.get(name)
     if found is None or found.patch is None:
         yield name
         return
     with pytest.MonkeyPatch.context() as patch:
         found.patch(patch)
-        yield ""
+        yield found.server

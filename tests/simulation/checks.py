@@ -112,9 +112,9 @@ class Checks:
             return
         for counter in ask.plan.counters:
             self._counters[ask.account_id, counter.name] = (counter, account.config_version)
-        self._compare(ask.account_id, run, counters, {"b", "h"} | {counter.name for counter in ask.plan.counters})
+        self._compare(ask.account_id, counters, {"b", "h"} | {counter.name for counter in ask.plan.counters})
 
-    def _compare(self, account_id: int, run: str, counters: Hash, names: set[str]) -> None:
+    def _compare(self, account_id: int, counters: Hash, names: set[str]) -> None:
         recorded = {row.serial for row in self._postgres.transactions.values() if row.account_id == account_id}
         in_flight = [
             record
@@ -182,7 +182,7 @@ class Checks:
                 for (owner, name), (_, version) in self._counters.items()
                 if (owner, version) == (account_id, account.config_version)
             }
-            self._compare(account_id, run, counters, set(counters.used) & (known | {"b", "h"}))
+            self._compare(account_id, counters, set(counters.used) & (known | {"b", "h"}))
             recorded = {row.serial for row in self._postgres.transactions.values()}
             for key, record in self._redis.contents.records.items():
                 if self._redis.is_expired(record):

@@ -293,8 +293,7 @@ class PostgresServer:
         row = self.transactions[found[1]]
         same = (row.row.config_version, row.row.counter_epoch) == (int(config_version), orphan.epoch)
         fresh = row.created_ms > self.now_ms() - record_ttl_ms
-        moved = row.row.approved_minor > 0 or self.broken == "remembers_declines"
-        return same and moved and (fresh or self.broken == "remembers_for_ever")
+        return same and row.row.approved_minor > 0 and (fresh or self.broken == "remembers_for_ever")
 
 
 def limit_of(amount_minor: int | None, window: Window | None) -> Limit | None:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from authsvc.ports import AuthorizationRequest
 from rules.reasons import Kind, Window
-from tests.simulation.postgres import AccountRow, CardRow, PostgresServer, ProfileRow, UserRow
+from tests.simulation.postgres import AccountRow, CardRow, ProfileRow, UserRow
 from tests.simulation.world import DEADLINE_MAX_S, START_US, World
 
 _WINDOWS = [Window.TRANSACTION, Window.DAILY, Window.DAILY, Window.WEEKLY, Window.MONTHLY, Window.LIFETIME]
@@ -193,6 +193,11 @@ def _postgres_errors(world: World) -> None:
     world.loop.call_later(0.2 * world.chance.random(), weather.clear)
 
 
+def _postgres_refuses(world: World) -> None:
+    world.postgres_weather.refused = 0.5
+    world.loop.call_later(0.1, world.postgres_weather.clear)
+
+
 def _restart_old(world: World) -> None:
     """A copy from now on; the server comes back with it later."""
     old = world.redis.snapshot()
@@ -254,7 +259,7 @@ THEMES = {
     "faults": Theme(_FAULTS, 10),
     "restarts": Theme([_restart_old, _restart_old, _reap], 5, spans_s=(0.8,), repeats=((1,),)),
     "commits": Theme([_postgres_errors, _postgres_errors, _redis_errors, _crash, _reap], 8, repeats=((1, 2), (2, 4))),
-    "releases": Theme([_redis_errors], 1, spans_s=(0.05,), patience_s=(0.06, 0.1), one_card=True, late_fault=1.0),
+    "releases": Theme([_postgres_refuses], 4, spans_s=(0.3,), patience_s=(0.06, 0.4), one_card=True, late_fault=0.7),
 }
 
 
