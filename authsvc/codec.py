@@ -33,8 +33,8 @@ _NETWORKS: Final = {number: name.removeprefix("NETWORK_") if number else "" for 
 _MCC: Final = re.compile(r"[0-9]{4}")
 _CODE: Final = re.compile(r"[A-Z]{3}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-# From 1970 to the end of 9998: calendar windows around the ends of the calendar itself cannot be told.
-_SECONDS_MIN, _SECONDS_MAX = 0, 253_370_764_799
+# From 1970 to 30 December 9998: on the next day it is 9999 somewhere, a year whose end the calendar cannot tell.
+_SECONDS_MIN, _SECONDS_MAX = 0, 253_370_678_399
 _NANOS_MAX: Final = 999_999_999
 
 

@@ -312,6 +312,9 @@ class Decider:
             self._directory.forget_unknown(flight.request.card_token)
         else:
             self.repair.outdated(card.account.id, fenced.counter_epoch)
+            if flight.reserved is not None and flight.reserved.epoch > fenced.counter_epoch:
+                # The database was restored to an earlier time, or is another one: it must overtake the counters.
+                self.repair.outdated(card.account.id, flight.reserved.epoch + 1)
             await self._directory.advance(card.account.id, fenced.config_version)
         self._again(flight)
 

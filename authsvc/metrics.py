@@ -120,7 +120,7 @@ class Metrics:
         self._up.labels(name).set(up)
 
     def pool(self, name: str, *reads: Callable[[], float]) -> None:
-        """A pool of connections. `reads` tell how many are open, how many of them are idle, and how many there may be."""
+        """A pool of connections. `reads` tell how many are open, how many are idle, and how many there may be."""
         for gauge, read in zip(self._pools, reads, strict=True):
             gauge.labels(name).set_function(read)
 

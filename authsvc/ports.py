@@ -179,8 +179,11 @@ class Ledger(Protocol):
         """Commit the refusals of cards that still do not exist."""
         ...
 
-    async def bump_epoch(self, account_id: int) -> int:
-        """Lock the account, raise its counter epoch, commit: reservations under older ones are refused from now on."""
+    async def bump_epoch(self, account_id: int, seen: int) -> int:
+        """Lock the account, raise its counter epoch, commit: older reservations are refused from now on.
+
+        The new epoch is above `seen`, one that the counters know of: a restored database may be behind them.
+        """
         ...
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:

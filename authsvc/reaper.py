@@ -29,6 +29,8 @@ class Reaper:
         recorded = await self._ledger.recorded(orphans)
         await self._counters.confirm([orphan for orphan, found in zip(orphans, recorded, strict=True) if found])
         lost = [orphan for orphan, found in zip(orphans, recorded, strict=True) if not found]
+        for orphan in lost:
+            self._repair.outdated(orphan.account_id, orphan.epoch + 1)
         for account_id, run in dict.fromkeys((orphan.account_id, orphan.run) for orphan in lost):
             await self._repair.rebuild(account_id, run)
         if lost:

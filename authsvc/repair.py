@@ -33,10 +33,10 @@ class Repair:
         """Counters of an older epoch than this are known to be refused at commit."""
         return self._epoch_min.get(account_id, 0)
 
-    def outdated(self, account_id: int, epoch: int) -> None:
-        """The ledger is at this epoch: older counters are of no use."""
-        if epoch > self._epoch_min.get(account_id, 0):
-            self._epoch_min[account_id] = epoch
+    def outdated(self, account_id: int, epoch_min: int) -> None:
+        """Counters of an older epoch than this are of no use."""
+        if epoch_min > self._epoch_min.get(account_id, 0):
+            self._epoch_min[account_id] = epoch_min
 
     async def mend(self, account_id: int, plan: Plan, missing: Missing) -> None:
         """Bring what is missing. Requests of one account that come before the work starts share it."""
@@ -63,7 +63,7 @@ class Repair:
 
     async def rebuild(self, account_id: int, run: str) -> int:
         """Raise the epoch in the ledger, which fences reservations under older ones; then open it in the counters."""
-        epoch = await self._ledger.bump_epoch(account_id)
+        epoch = await self._ledger.bump_epoch(account_id, self.epoch_min(account_id))
         await self._counters.open_epoch(account_id, run, epoch)
         self._observer.rebuilt()
         return epoch

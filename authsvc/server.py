@@ -30,7 +30,8 @@ class Server:
                 # Workers share the port; the kernel spreads connections over them.
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", settings.message_max_bytes),
-                ("grpc.max_send_message_length", settings.message_max_bytes),
+                # What is recorded must also be told: an answer is larger than its question, but bounded by it.
+                ("grpc.max_send_message_length", -1),
             ]
         )
         own = grpc.method_handlers_generic_handler(AUTHORIZATION_SERVICE, _methods(servicer))

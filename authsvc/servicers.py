@@ -11,7 +11,7 @@ from authsvc import codec
 from authsvc.clock import Clock
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
-from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, status_name
+from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, Unavailable, status_name
 from authsvc.flight import Flight
 from authsvc.logs import DecisionLog
 from authsvc.metrics import Metrics
@@ -79,6 +79,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         self._streams_max = streams_max
         self._stream_in_flight_max = stream_in_flight_max
         self._streams: set[Stream] = set()
+        self._draining = False
 
     # --- methods ------------------------------------------------------------------------------------------------
 
@@ -105,6 +106,8 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     @_guarded
     async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
         """Any number of decisions in flight on one connection."""
+        if self._draining:
+            raise Unavailable("this worker")
         if len(self._streams) >= self._streams_max:
             raise Overloaded("too many streams are open")
         stream = Stream(self._submit_to, self._default_deadline_s, self._stream_in_flight_max)
@@ -169,6 +172,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
 
     def drain(self) -> None:
         """Streams take no more requests; they end when what they took is answered."""
+        self._draining = True
         for stream in self._streams:
             stream.drain()
 

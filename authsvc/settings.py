@@ -85,7 +85,9 @@ class Settings(BaseModel):
     reaper_grace_ms: int = Field(
         10_000, ge=10, le=3_600_000, description="Age at which a reservation without a row counts as abandoned."
     )
-    counters_ttl_s: int = Field(86_400, ge=1, le=31_622_400, description="How long an unused counter stays in Redis.")
+    counters_ttl_s: int = Field(
+        86_400, ge=1, le=31_622_400, description="How long an account's counters last in Redis."
+    )
 
     pg_pool_min: int = Field(2, ge=0, le=1_000, description="PostgreSQL connections kept open, per worker.")
     pg_pool_max: int = Field(8, ge=1, le=1_000, description="PostgreSQL connections at most, per worker.")
@@ -98,7 +100,7 @@ class Settings(BaseModel):
         2_000, ge=1, le=600_000, description="Longest wait for a connection to or an answer of Redis."
     )
 
-    message_max_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest message accepted or sent.")
+    message_max_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest message accepted.")
     streams_max: int = Field(1_000, ge=1, le=1_000_000, description="Open AuthorizeStream calls per worker.")
     stream_in_flight_max: int = Field(
         1_024, ge=1, le=1_000_000, description="Requests in flight on one stream; further ones wait in the transport."

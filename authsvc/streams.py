@@ -15,7 +15,7 @@ _Submit = Callable[[pb.AuthorizeRequest | Malformed, float, Callable[[pb.Authori
 
 
 class Stream:
-    """The state of one stream: how many are in flight, and which answers wait to be written."""
+    """The state of one stream: what is in flight, and which answers wait to be written. Both together are bounded."""
 
     def __init__(self, submit: _Submit, patience_s: float, in_flight_max: int) -> None:
         """`submit` decides one request and gives its result back by a call. `patience_s` is each request's deadline."""
@@ -46,6 +46,7 @@ class Stream:
                     await self._wake.wait()
                 while self._outbox:
                     await context.write(self._outbox.popleft())
+                    self._room.set()
             if not self._reader.cancelled():
                 # What ended the reading, if it was not the caller, must not look like a good end.
                 self._reader.result()
@@ -59,8 +60,8 @@ class Stream:
         while (message := await context.read()) is not grpc.aio.EOF:
             number += 1
             self._take(number, message)
-            if self._open >= self._in_flight_max:
-                # The transport's flow control holds further requests back.
+            if self._open + len(self._outbox) >= self._in_flight_max:
+                # The transport's flow control holds further requests back, also those of a caller who reads no answers.
                 self._room.clear()
                 await self._room.wait()
 
@@ -72,8 +73,6 @@ class Stream:
             self._open -= 1
             self._outbox.append(result)
             self._wake.set()
-            if self._open < self._in_flight_max:
-                self._room.set()
 
         flight = self._submit(message, self._patience_s, settle)
         if flight is not None and not flight.landed:

@@ -107,7 +107,8 @@ async def overspent(connection: asyncpg.Connection) -> list[str]:
 
 async def run_of(counters: "redis.asyncio.Redis") -> str:
     """What stands for the server process in the names of keys."""
-    return str((await counters.info("server"))["run_id"])[:16]
+    server, replication = await counters.info("server"), await counters.info("replication")
+    return f"{str(server['run_id'])[:12]}-{str(replication['master_replid'])[:12]}"
 
 
 async def counters_of(counters: "redis.asyncio.Redis", account_id: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ from authsvc.errors import Unavailable
 Command = tuple[str | bytes | int, ...]
 
 _SCRIPT_FILES: Final = sorted(Path(__file__).parent.glob("*.lua"))
-_RUN_CHARACTERS: Final = 16
+_RUN_CHARACTERS: Final = 12
 
 
 class Link:
@@ -57,6 +57,8 @@ class Link:
                 raise
         for answer in answers:
             if isinstance(answer, ResponseError):
+                # Whatever it was (a replica by now, another reign of the same master): look anew who is there.
+                await self.close()
                 raise Unavailable("counters") from answer
         return self._run, answers
 
@@ -74,8 +76,8 @@ class Link:
         if self._connection is None or not self._connection.is_connected:
             connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
             await connection.connect()  # type: ignore[no-untyped-call]
-            info = (await self._send(connection, [("INFO", "server")]))[0]
-            self._run = _run_id(info)
+            info = (await self._send(connection, [("INFO", "server", "replication")]))[0]
+            self._run = run_of(info)
             await self._load_scripts(connection)
             self._connection = connection
         return self._connection
@@ -104,9 +106,7 @@ class Link:
         return answers
 
 
-def _run_id(info: bytes) -> str:
-    for line in info.decode().splitlines():
-        name, _, value = line.partition(":")
-        if name == "run_id":
-            return value[:_RUN_CHARACTERS]
-    raise Unavailable("counters")
+def run_of(info: bytes) -> str:
+    """Which process, and which of its reigns as a master: one that was demoted and promoted again may have lost writes."""
+    said = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    return f"{said['run_id'][:_RUN_CHARACTERS]}-{said['master_replid'][:_RUN_CHARACTERS]}"

@@ -6,10 +6,15 @@
 --          fields: e (the epoch), b (balance), h (open holds), then the plan's counters.
 --          caps: the limit on the transaction alone, then those of the counters; -1 for none.
 -- ARGV[2]: how long a record is kept, ms. ARGV[3]: JSON, the accounts' ids, for the index.
+-- ARGV[4]: how this server's replication id must begin. It changes when a server becomes a master again: then the keys,
+-- whose names tell the earlier reign, may have been set back by another master meanwhile.
 -- Returns for each ask {1, epoch, moved, balance, held, used...} as it was before the move,
 -- or {0, epoch (0: rebuild), 1 if the funds are missing, positions of missing counters...}.
 local call, floor, keys = redis.call, math.floor, KEYS
 local record_ms = ARGV[2]
+if not string.find(call('INFO', 'replication'), 'master_replid:' .. ARGV[4], 1, true) then
+  return redis.error_reply('STALEMASTER this server has become a master again')
+end
 local time = call('TIME')
 local now_ms = time[1] * 1000 + floor(time[2] / 1000)
 

@@ -89,7 +89,7 @@ class RedisCounters:
 
         def build(run: str) -> list[Command]:
             keys = [index_key(run), *accounts.keys(run)]
-            reserving = self._hot.script("reserve", keys, body, self._record_ttl_ms, ids)
+            reserving = self._hot.script("reserve", keys, body, self._record_ttl_ms, ids, run.partition("-")[2])
             return [*self._confirming(self._hot, run, confirmed), reserving]
 
         run, answers = await self._hot.call(build)

@@ -98,7 +98,8 @@ RETURNING request_id
 
 -- name: bump_epoch
 -- Waits for the batches that hold the account's share lock; whoever reserved before is refused at commit afterwards.
-UPDATE accounts SET counter_epoch = counter_epoch + 1 WHERE id = $1 RETURNING counter_epoch
+-- $2: an epoch that the counters have seen. It may be ahead of a database that was restored.
+UPDATE accounts SET counter_epoch = greatest(counter_epoch, $2) + 1 WHERE id = $1 RETURNING counter_epoch
 
 -- name: load
 -- The truth about an account in one snapshot: balance, open holds, and for each counter what is used and how much of it is held.

@@ -93,10 +93,10 @@ class PostgresLedger:
         await self._look_up(requests, results)
         return [results[request.request_id] for request in requests]
 
-    async def bump_epoch(self, account_id: int) -> int:
+    async def bump_epoch(self, account_id: int, seen: int) -> int:
         """See `Ledger.bump_epoch`."""
         async with self._reading() as connection:
-            return int(await connection.fetchval(SQL["bump_epoch"], account_id))
+            return int(await connection.fetchval(SQL["bump_epoch"], account_id, seen))
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         """See `Ledger.load`."""

@@ -268,6 +268,14 @@ async def test_of_a_thousand_and_one_streams_the_last_is_refused_and_the_others_
     assert result.response.decision == types.DECISION_APPROVED
 
 
+async def test_an_answer_may_be_larger_than_the_largest_message_accepted(database_url: str, redis_url: str) -> None:
+    async with serving(database_url, redis_url, message_max_bytes=1_024) as running:
+        results = await running.batch(*[request("card_demo_travel", explain=True) for _ in range(5)])
+        assert {len(result.response.checks) for result in results} == {9}
+        code, _ = await refusal(running.stub.BatchAuthorize(pb.BatchAuthorizeRequest(requests=[request()] * 20)))
+        assert code is EXHAUSTED
+
+
 async def held(running: Running, account_id: int) -> tuple[int, int]:
     """Open holds of an account by the database and by the counters."""
     query = "SELECT coalesce(sum(held_minor), 0)::bigint FROM transactions WHERE account_id = $1"

@@ -6,6 +6,7 @@ messages under way, the seed decides. Time stands still while anybody can move.
 
 import asyncio
 import heapq
+import itertools
 import random
 import warnings
 from collections import deque
@@ -118,10 +119,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         try:
             for _ in range(steps_max):
-                if until():
-                    return True
-                if not self._step():
-                    return until()
+                if until() or not self._step():
+                    break
             return until()
         finally:
             asyncio._set_running_loop(None)
@@ -169,8 +168,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return True
 
     def _next(self) -> _Handle | None:
-        names = [name for name, queue in self._queues.items() if queue]
-        width = len(names) + len(self._messages)
+        queues, messages = self._queues, self._messages
+        width = len(queues) + len(messages)
         if not width:
             if not self._timers:
                 return None
@@ -181,10 +180,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             return self._next()
         pick = int(self._choice.random() * width)
         self.trace = (self.trace * 1_000_003 + pick * 31 + width) & 0xFFFFFFFFFFFF
-        if pick < len(names):
-            return self._queues[names[pick]].popleft()
-        position = pick - len(names)
-        handle = self._messages[position]
-        self._messages[position] = self._messages[-1]
-        self._messages.pop()
+        if pick < len(queues):
+            name = next(itertools.islice(queues, pick, None))
+            queue = queues[name]
+            handle = queue.popleft()
+            if not queue:
+                del queues[name]
+            return handle
+        position = pick - len(queues)
+        handle = messages[position]
+        messages[position] = messages[-1]
+        messages.pop()
         return handle

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ class Judgement:
     approved_minor: int
 
 
+@lru_cache(maxsize=4_096)
 def window_key(window: Window, instant_us: int, timezone: str) -> tuple[int, ...]:
     """Two instants are in the same window when their keys are equal. Only for zones that keep their midnights."""
     local = (_EPOCH + timedelta(microseconds=instant_us)).astimezone(ZoneInfo(timezone))
@@ -47,24 +49,23 @@ def window_key(window: Window, instant_us: int, timezone: str) -> tuple[int, ...
 
 
 def static_reason(server: PostgresServer, request: AuthorizationRequest) -> Reason:
-    """What configuration alone says."""
+    """What configuration alone says: the first reason that applies."""
     card = server.cards.get(request.card_token)
     if card is None:
         return Reason.UNKNOWN_CARD
-    if server.accounts[card.account_id].status != "active":
-        return Reason.ACCOUNT_NOT_ACTIVE
-    if server.users[card.user_id].status != "active":
-        return Reason.USER_NOT_ACTIVE
-    if card.status != "active":
-        return _STATUS_REASON[card.status]
-    if card.profile_id is None or request.kind in CREDITS:
-        return Reason.APPROVED
-    profile = server.profiles[card.profile_id]
-    if _is_listed(request.mcc, profile.blocked):
-        return Reason.MCC_BLOCKED
-    if profile.allowed and not _is_listed(request.mcc, profile.allowed):
-        return Reason.MCC_NOT_ALLOWED
-    return Reason.APPROVED
+    profile = server.profiles[card.profile_id] if card.profile_id is not None else None
+    listed = profile is not None and request.kind not in CREDITS
+    reasons = {
+        Reason.ACCOUNT_NOT_ACTIVE: server.accounts[card.account_id].status != "active",
+        Reason.USER_NOT_ACTIVE: server.users[card.user_id].status != "active",
+        _STATUS_REASON.get(card.status, Reason.APPROVED): card.status != "active",
+        Reason.MCC_BLOCKED: listed and profile is not None and _is_listed(request.mcc, profile.blocked),
+        Reason.MCC_NOT_ALLOWED: listed
+        and profile is not None
+        and bool(profile.allowed)
+        and not _is_listed(request.mcc, profile.allowed),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), Reason.APPROVED)
 
 
 def _is_listed(mcc: str, entries: tuple[str, ...]) -> bool:

@@ -263,9 +263,11 @@ class PostgresServer:
                 )
         return found
 
-    def bump_epoch(self, account_id: int) -> int:
+    def bump_epoch(self, account_id: int, seen: int) -> int:
         if self.broken == "open_epoch_without_bump":
             return self.accounts[account_id].counter_epoch
+        account = self.accounts[account_id]
+        self.accounts[account_id] = replace(account, counter_epoch=max(account.counter_epoch, seen))
         return self._raise_epoch(account_id)
 
     def funds(self, account_id: int) -> tuple[int, int]:
@@ -338,8 +340,8 @@ class SimulatedLedger:
         await self._look_up(results)
         return [results[request.request_id] for request in requests]
 
-    async def bump_epoch(self, account_id: int) -> int:
-        return await self._read(lambda: self._server.bump_epoch(account_id))
+    async def bump_epoch(self, account_id: int, seen: int) -> int:
+        return await self._read(lambda: self._server.bump_epoch(account_id, seen))
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         balance, held = await self._read(lambda: self._server.funds(account_id))

@@ -50,10 +50,10 @@ def test_two_seeds_take_different_turns() -> None:
 
 
 def test_a_failing_seed_prints_itself_and_replays_in_another_process() -> None:
-    command = [sys.executable, "-m", "tests.simulation.explore", "--runs", "3", "--break", "no_epoch_fence", "--theme", "faults"]
+    command = [sys.executable, "-m", "tests.simulation.explore", "--runs", "20", "--break", "no_epoch_fence", "--theme", "faults"]
     printed = [
         subprocess.run(
-            [*command, "--seed", "5"],
+            command,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -62,7 +62,7 @@ def test_a_failing_seed_prints_itself_and_replays_in_another_process() -> None:
         for hash_seed in ("1", "2")
     ]
     assert [one.returncode for one in printed] == [1, 1], printed[0].stderr
-    assert "seed 6 (trace " in printed[0].stdout
+    assert "(trace " in printed[0].stdout
     assert printed[0].stdout == printed[1].stdout
 
 

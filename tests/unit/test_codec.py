@@ -17,6 +17,7 @@ from authsvc.v1 import types_pb2 as types
 from rules.evaluate import evaluate, settle
 from rules.reasons import Decision, Kind, Reason, Window
 from rules.types import Account, Card, Limit, Profile, Usage, User, Verdict
+from rules.windows import window_bounds
 
 NOW_US = 1_763_640_000_000_000
 NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
@@ -135,6 +136,20 @@ def test_an_instant_written_into_a_message_is_the_same_instant(instant_us: int) 
     codec.set_timestamp(stamp, instant_us)
     assert stamp.seconds * SECOND_US + stamp.nanos // 1_000 == instant_us
     assert 0 <= stamp.nanos < 1_000_000_000
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kathmandu", "America/New_York"])
+@pytest.mark.parametrize("window", list(Window)[1:])
+def test_every_window_can_be_told_of_the_first_and_the_last_instant_accepted(window: Window, timezone: str) -> None:
+    for stamp in (Timestamp(), Timestamp(seconds=253_370_678_399, nanos=999_999_999)):
+        instant_us = codec.instant_us_of("at", stamp)
+        start_us, end_us = window_bounds(window, instant_us, timezone)
+        assert start_us is None or end_us is None or start_us <= instant_us < end_us
+
+
+def test_the_last_instant_accepted_is_the_last_one() -> None:
+    with pytest.raises(InvalidRequest, match="at: must be a valid timestamp"):
+        codec.instant_us_of("at", Timestamp(seconds=253_370_678_400))
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
