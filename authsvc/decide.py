@@ -37,6 +37,9 @@ from rules.plan import plan_for
 from rules.reasons import Decision, Kind, Reason
 from rules.types import Usage
 
+# Well below the time that a reservation's record stays: after that, a duplicate makes a reservation of the same name.
+_CONFIRM_WITHIN_S = 0.5
+
 
 class Decider:
     """Decides authorizations exactly, whatever happens to the counters or the configuration meanwhile."""
@@ -64,7 +67,7 @@ class Decider:
         self._flights = Flights(self._launch)
         self._batches = Batches(self._decide, self._failed, batch_max)
         self.repair = Repair(counters, ledger, observer)
-        self._confirmed: list[Claim] = []
+        self._confirmed: list[tuple[float, Claim]] = []
 
     @property
     def in_flight(self) -> int:
@@ -136,7 +139,7 @@ class Decider:
             flight.verdict = verdict_without_counters(flight.reason, flight.request)
         if not asking:
             return ready
-        confirmed, self._confirmed = self._confirmed, []
+        confirmed = self._take_confirmed()
         try:
             results = await self._counters.reserve([self._ask(flight) for flight in asking], confirmed)
         except Unavailable as error:
@@ -150,6 +153,12 @@ class Decider:
                 self._settle(flight, result)
                 ready.append(flight)
         return ready
+
+    def _take_confirmed(self) -> list[Claim]:
+        """What was committed a moment ago. What is older is left to the reaper: by now its name may be another's."""
+        since_s = self._clock.monotonic_s() - _CONFIRM_WITHIN_S
+        confirmed, self._confirmed = self._confirmed, []
+        return [claim for committed_s, claim in confirmed if committed_s > since_s]
 
     def _ask(self, flight: Flight) -> Ask:
         request = flight.request
@@ -292,7 +301,7 @@ class Decider:
         assert answer is not None
         answer.transaction_id = inserted.transaction_id
         if flight.claim is not None:
-            self._confirmed.append(flight.claim)
+            self._confirmed.append((self._clock.monotonic_s(), flight.claim))
         if flight.card is not None and flight.request.kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION:
             self.repair.outdated(flight.card.account.id, inserted.counter_epoch)
         self._flights.land(flight, answer=answer)

@@ -88,7 +88,7 @@ local function decide(ask)
     -- Pending without a record: it was forgotten while nobody could tell its fate. The counters hold it, for whom?
     if call('ZADD', pending, now_ms, name) == 0 then return {0, 0, 1} end
     move(counters, values, fields, moved, floor(flags / 4) % 2 == 1)
-    local figures = {1, moved}
+    local figures = {1, exact(moved)}
     for i = 2, #values do figures[#figures + 1] = exact(values[i]) end
     call('SET', record_key, table.concat(figures, ' '), 'PX', record_ms)
   end

@@ -131,7 +131,7 @@ FROM accounts a WHERE a.id = $1
 
 -- name: remembered
 -- Which reservations have a committed row: request, body, configuration and epoch must all agree. A decline moved nothing,
--- so a reservation of that name is somebody else's; and once a record has expired, a late duplicate makes a second one.
+-- so a reservation of that name is somebody else's; and a row from long before is a duplicate's, which came too late to share.
 SELECT k.request_id, k.fingerprint, t.config_version, t.counter_epoch
 FROM request_keys k
 JOIN transactions t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date

@@ -49,12 +49,13 @@ class PostgresLedger:
     ) -> None:
         """`recorders` serves the batches (see `open_recorders`), `pool` everything else.
 
-        `record_ttl_ms` as in `RedisCounters`: an older row is not taken for the owner of a reservation still pending.
+        `record_ttl_ms` as in `RedisCounters`: once a record has expired, a late duplicate makes a second reservation of the
+        same name, so a row half as old is not taken for the owner of a reservation that is still pending.
         """
         self._pool = pool
         self._recorders = recorders
         self._acquire_timeout_s = acquire_timeout_ms / 1000
-        self._record_ttl_ms = record_ttl_ms
+        self._fresh_ms = record_ttl_ms // 2
 
     async def record(self, rows: Sequence[Row]) -> list[Inserted | Stored | Fenced]:
         """See `Ledger.record`."""
@@ -117,7 +118,7 @@ class PostgresLedger:
         parts = [_parts(orphan.name) for orphan in orphans]
         async with self._reading() as connection:
             ids = [request_id for _, _, request_id in parts]
-            records = await connection.fetch(SQL["remembered"], ids, self._record_ttl_ms)
+            records = await connection.fetch(SQL["remembered"], ids, self._fresh_ms)
         rows = {record["request_id"]: record for record in records}
         return [
             (row := rows.get(request_id)) is not None

@@ -29,7 +29,9 @@ class AuthorizationServiceStub:
     """Decides card authorizations and tells what a card may still spend.
 
     A decline is an answer (status OK). The caller's fault is INVALID_ARGUMENT with the field named; a `request_id` reused
-    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE.
+    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE; a deadline that
+    passed before the decision could be recorded is DEADLINE_EXCEEDED. Bytes that are no message of this contract are
+    INVALID_ARGUMENT; a message larger than the server takes is RESOURCE_EXHAUSTED and ends the stream it came on.
     """
 
     def __init__(self, channel):
@@ -69,7 +71,9 @@ class AuthorizationServiceServicer:
     """Decides card authorizations and tells what a card may still spend.
 
     A decline is an answer (status OK). The caller's fault is INVALID_ARGUMENT with the field named; a `request_id` reused
-    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE.
+    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE; a deadline that
+    passed before the decision could be recorded is DEADLINE_EXCEEDED. Bytes that are no message of this contract are
+    INVALID_ARGUMENT; a message larger than the server takes is RESOURCE_EXHAUSTED and ends the stream it came on.
     """
 
     def Authorize(self, request, context):
@@ -148,7 +152,9 @@ class AuthorizationService:
     """Decides card authorizations and tells what a card may still spend.
 
     A decline is an answer (status OK). The caller's fault is INVALID_ARGUMENT with the field named; a `request_id` reused
-    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE.
+    with another body is ALREADY_EXISTS; overload is RESOURCE_EXHAUSTED; a part that is down is UNAVAILABLE; a deadline that
+    passed before the decision could be recorded is DEADLINE_EXCEEDED. Bytes that are no message of this contract are
+    INVALID_ARGUMENT; a message larger than the server takes is RESOURCE_EXHAUSTED and ends the stream it came on.
     """
 
     @staticmethod

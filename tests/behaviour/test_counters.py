@@ -293,8 +293,8 @@ async def test_a_reservation_is_confirmed_beside_the_next_ones(place: Place) -> 
 async def test_a_confirmed_reservation_is_still_shared(place: Place) -> None:
     await opened(place)
     first = await reserve(place.counters, ask())
-    await place.counters.reserve([], [claim_of(ask(), first)])
-    assert await reserve(place.counters, ask()) == first
+    assert await place.counters.reserve([ask()], [claim_of(ask(), first)]) == [first]
+    assert await place.counters.pending(0) == []
     await place.counters.release([claim_of(ask(), first)])
     assert await usage(place) == Usage(1_000, 150, (60, 70))
 

@@ -10,18 +10,23 @@ from typing import Final, NamedTuple
 
 import asyncpg
 import pytest
+import redis.asyncio
 
 from authsvc.embedded import Servers
 from authsvc.ledger.migrate import upgrade
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1 import types_pb2 as types
+from tests import books
 from tests.programs import Card, add_account, add_card, add_profile
 from tests.service import Service, running
 from tests.traffic import Callers, request
+from tests.waiting import until_clear
 
 BEFORE: Final = 150
 AFTER: Final = 200
 QUICK: Final = 400
+HEALED_S: Final = 60.0
+REAPER: Final = {"reaper_interval_ms": 200, "reaper_grace_ms": 1_000}
 
 
 class Case(NamedTuple):
@@ -83,7 +88,7 @@ def timed() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def service(timed: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(timed.database_url, timed.redis_url, tmp_path_factory.mktemp("config")) as started:
+    with running(timed.database_url, timed.redis_url, tmp_path_factory.mktemp("config"), **REAPER) as started:
         yield started
 
 
@@ -192,29 +197,35 @@ def window_start(answer: pb.AuthorizeResponse) -> datetime:
     return limit_check(answer).window_start.ToDatetime(UTC)
 
 
-async def test_changes_in_quick_succession_are_each_obeyed(database, callers):
+async def test_changes_in_quick_succession_are_each_obeyed_also_by_requests_that_are_sent_twice(
+    database, callers, timed
+):
     subject = await subject_of(database)
-    changes: list[Change] = []
-    states = ["inactive", "active"] * 4
+    card, changes = subject.card, list[Change]()
 
     async def happens() -> None:
-        sql = f"UPDATE cards SET status = '{states[len(changes)]}' WHERE id = {subject.card.id}"
-        changes.append(await commit(database, subject.card.account_id, sql))
+        limit = "0.50" if len(changes) % 2 == 0 else "9000.00"
+        sql = f"UPDATE cards SET spend_limit = {limit} WHERE id = {card.id}"
+        changes.append(await commit(database, card.account_id, sql))
 
-    await callers.load([request(subject.card.token, 1) for _ in range(QUICK)], {40 * i: happens for i in range(1, 9)})
+    messages = [request(card.token, 100) for _ in range(QUICK)]
+    twice = [message for message in messages for _ in range(2)]
+    await callers.load(twice, {80 * i: happens for i in range(1, 9)})
 
     rows = await database.fetch(
-        "SELECT declined_reason, config_version FROM transactions WHERE account_id = $1", subject.card.account_id
+        "SELECT declined_reason, config_version FROM transactions WHERE account_id = $1", card.account_id
     )
-    first = changes[0].version
-    expected = {first - 1: None} | {
-        change.version: "CARD_INACTIVE" if i % 2 == 0 else None for i, change in enumerate(changes)
+    declined = {changes[i].version for i in range(0, len(changes), 2)}
+    expected = {
+        row["config_version"]: "CARD_LIMIT_EXCEEDED" if row["config_version"] in declined else None for row in rows
     }
     assert [row for row in rows if row["declined_reason"] != expected[row["config_version"]]] == []
-    for change in changes:
-        late = await rows_after(database, subject.card.account_id, change.transaction)
-        assert [row for row in late if row["config_version"] < change.version] == []
     assert len(rows) == QUICK
+    for change in changes:
+        late = await rows_after(database, card.account_id, change.transaction)
+        assert [row for row in late if row["config_version"] < change.version] == []
+    async with redis.asyncio.Redis.from_url(timed.redis_url) as counters:
+        await until_clear(lambda: books.drift(database, counters), HEALED_S)
 
 
 async def test_a_new_card_works_at_once_although_its_token_was_unknown_to_every_worker(database, callers):

@@ -1,6 +1,7 @@
 """The wire contract beyond single decisions: health, reflection, order, Simulate, replays, deadlines, drain."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -229,6 +230,46 @@ async def test_a_replay_after_a_change_of_configuration_still_says_what_was_said
     again = await running.authorize(asked)
     assert alike(again) == alike(first)
     assert (await running.authorize(request("card_demo_yearly"))).reason == types.REASON_CARD_CLOSED
+
+
+async def test_who_waits_for_an_equal_request_is_answered_though_its_first_sender_is_gone(
+    database_url: str, redis_url: str
+) -> None:
+    async with serving(database_url, redis_url) as running:
+        await running.authorize(request())
+        twin = request(amount_minor=300)
+        async with held_back(running, "card_demo_open") as blocker:
+            ahead = asyncio.ensure_future(running.authorize(request()))
+            await until_held_back(running, blocker)
+            first = running.stub.Authorize(twin)
+            await until(lambda: running.service.decider.in_flight == 2)
+            second = asyncio.ensure_future(running.authorize(twin))
+            await until(lambda: running.service.decider.in_flight == 3)
+            first.cancel()
+            await until(first.cancelled)
+        assert (await second).approved_minor == 300
+        await ahead
+        assert [row[3] for row in (await running.recorded())[0]] == [1_000, 1_000, 300]
+        (counted,) = (await running.counters()).values()
+        assert counted["h"] == "2300"
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+
+async def test_each_decision_is_one_line_in_the_log_without_token_or_merchant(
+    database_url: str, redis_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    merchant = types.Merchant(mcc="5812", descriptor="A private clinic", acceptor_id="acceptor-77", city="Springfield")
+    sent = [request(merchant=merchant), request("card_demo_closed", merchant=merchant), request(amount_minor=-1)]
+    async with serving(database_url, redis_url, log_decisions=True) as running:
+        await running.batch(*sent)
+    text = capfd.readouterr().err
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    told = {line["request_id"]: line["reason"] for line in lines if line.get("event") == "decision"}
+    assert told == {sent[0].request_id: "APPROVED", sent[1].request_id: "CARD_CLOSED"}
+    for secret in ("card_demo_open", "private clinic", "acceptor-77", "Springfield", "postgresql://"):
+        assert secret not in text
 
 
 # --- deadlines and drain --------------------------------------------------------------------------------------------

@@ -46,11 +46,11 @@ def _reaper_releases(patch: pytest.MonkeyPatch) -> None:
         server = counters._server
         for orphan in lost:
             counters_of = server.hash_of(orphan.account_id, orphan.run)
-            key = (orphan.account_id, orphan.run, orphan.epoch, orphan.name)
-            record = server.contents.records.pop(key, None)
-            server.contents.pending[orphan.account_id, orphan.run].pop(orphan.name, None)
-            if record is not None and counters_of is not None and counters_of.epoch == orphan.epoch:
-                for name, delta in record.deltas.items():
+            server.contents.records.pop((orphan.account_id, orphan.run, orphan.epoch, orphan.name), None)
+            server.pending_of(orphan.account_id, orphan.run).pop(orphan.name, None)
+            move = counters_of.moves.pop(orphan.name, None) if counters_of is not None else None
+            if move is not None and counters_of is not None and counters_of.epoch == orphan.epoch:
+                for name, delta in move.deltas.items():
                     counters_of.used[name] -= delta
         return len(lost)
 

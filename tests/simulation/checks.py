@@ -44,8 +44,10 @@ class Checks:
         if row.counter_epoch is None or row.approved_minor == 0:
             return None
         name = Flight(row.request, 0.0, lambda _: None, 0.0, config_version=row.config_version).reservation_name()
-        record = self._redis.record_of(row.card.account.id, self._redis.run, row.counter_epoch, name)
-        return record.serial if record is not None else None
+        counters = self._redis.hash_of(row.card.account.id, self._redis.run)
+        if counters is None or counters.epoch != row.counter_epoch or name not in counters.moves:
+            return None
+        return counters.moves[name].serial
 
     def committed(self, row: TransactionRow) -> None:
         server, request = self._postgres, row.row.request
@@ -116,18 +118,16 @@ class Checks:
 
     def _compare(self, account_id: int, counters: Hash, names: set[str]) -> None:
         recorded = {row.serial for row in self._postgres.transactions.values() if row.account_id == account_id}
+        pending = self._redis.pending_of(account_id, self._redis.run)
         in_flight = [
-            record
-            for key, record in self._redis.contents.records.items()
-            if key[0] == account_id and key[2] == counters.epoch and record.serial not in recorded
-            and not self._redis.is_expired(record)
+            move for name, move in counters.moves.items() if name in pending and move.serial not in recorded
         ]
         balance, held = self._postgres.funds(account_id)
         for name in sorted(names):
             true = {"b": balance, "h": held}.get(name)
             if true is None:
                 true = self._postgres.used(self._counters[account_id, name][0])[0]
-            reserved = sum(record.deltas.get(name, 0) for record in in_flight)
+            reserved = sum(move.deltas.get(name, 0) for move in in_flight)
             if counters.used[name] != true + reserved:
                 detail = f"{name} of account {account_id} is {counters.used[name]}, true is {true} + {reserved}"
                 self._broken("drift", detail)
@@ -183,12 +183,6 @@ class Checks:
                 if (owner, version) == (account_id, account.config_version)
             }
             self._compare(account_id, counters, set(counters.used) & (known | {"b", "h"}))
-            recorded = {row.serial for row in self._postgres.transactions.values()}
-            for key, record in self._redis.contents.records.items():
-                if self._redis.is_expired(record):
-                    continue
-                if key[:3] == (account_id, run, counters.epoch) and record.serial not in recorded:
-                    self._broken("left behind", f"reservation {key} of nobody: {record}")
 
     def nothing_pending(self) -> None:
         """The reaper has been everywhere since the last reservation."""

@@ -147,8 +147,8 @@ class PostgresServer:
             self._raise_epoch(account_id)
         self._notify(Change(account_id, version, kind, frozenset({entity_id}), ()))
 
-    def _raise_epoch(self, account_id: int) -> int:
-        epoch = self.accounts[account_id].counter_epoch + 1
+    def _raise_epoch(self, account_id: int, seen: int = 0) -> int:
+        epoch = max(self.accounts[account_id].counter_epoch, seen) + 1
         self.accounts[account_id] = replace(self.accounts[account_id], counter_epoch=epoch)
         return epoch
 
@@ -266,9 +266,7 @@ class PostgresServer:
     def bump_epoch(self, account_id: int, seen: int) -> int:
         if self.broken == "open_epoch_without_bump":
             return self.accounts[account_id].counter_epoch
-        account = self.accounts[account_id]
-        self.accounts[account_id] = replace(account, counter_epoch=max(account.counter_epoch, seen))
-        return self._raise_epoch(account_id)
+        return self._raise_epoch(account_id, seen)
 
     def funds(self, account_id: int) -> tuple[int, int]:
         held = sum(row.held_minor for row in self.transactions.values() if row.account_id == account_id)
@@ -286,7 +284,7 @@ class PostgresServer:
                 held += row.held_minor
         return used, held
 
-    def remembers(self, orphan: Orphan, record_ttl_ms: int) -> bool:
+    def remembers(self, orphan: Orphan, fresh_ms: int) -> bool:
         """`remembered`: a row holds money under that reservation's name and epoch, and is not from long before it."""
         fingerprint, config_version, request_id = orphan.name.split("/", 2)
         found = self.keys.get(request_id)
@@ -294,7 +292,7 @@ class PostgresServer:
             return False
         row = self.transactions[found[1]]
         same = (row.row.config_version, row.row.counter_epoch) == (int(config_version), orphan.epoch)
-        fresh = row.created_ms > self.now_ms() - record_ttl_ms
+        fresh = row.created_ms > self.now_ms() - fresh_ms
         return same and row.row.approved_minor > 0 and (fresh or self.broken == "remembers_for_ever")
 
 
@@ -318,7 +316,7 @@ class SimulatedLedger:
     def __init__(self, server: PostgresServer, wire: Wire, *, record_ttl_ms: int) -> None:
         self._server = server
         self._wire = wire
-        self._record_ttl_ms = record_ttl_ms
+        self._fresh_ms = record_ttl_ms // 2
 
     async def record(self, rows: Sequence[Row]) -> list[Outcome]:
         posting = {row.card.account.id for row in rows if row.posted_minor}
@@ -344,16 +342,14 @@ class SimulatedLedger:
         return await self._read(lambda: self._server.bump_epoch(account_id, seen))
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
-        balance, held = await self._read(lambda: self._server.funds(account_id))
-        used: dict[str, tuple[int, int]] = {}
-        for level in (Level.CARD, Level.PROFILE):
-            wanted = [counter for counter in counters if counter.level is level]
-            if wanted:
-                used |= await self._read(lambda of=wanted: {counter.name: self._server.used(counter) for counter in of})  # type: ignore[misc]
-        return Loaded(balance, held, [used[c.name][0] for c in counters], [used[c.name][1] for c in counters])
+        def snapshot() -> Loaded:
+            used = [self._server.used(counter) for counter in counters]
+            return Loaded(*self._server.funds(account_id), [one for one, _ in used], [held for _, held in used])
+
+        return await self._read(snapshot)
 
     async def recorded(self, orphans: Sequence[Orphan]) -> list[bool]:
-        return await self._read(lambda: [self._server.remembers(orphan, self._record_ttl_ms) for orphan in orphans])
+        return await self._read(lambda: [self._server.remembers(orphan, self._fresh_ms) for orphan in orphans])
 
     async def _look_up(self, results: dict[str, Outcome]) -> None:
         ids = [request_id for request_id, result in results.items() if not isinstance(result, Inserted)]

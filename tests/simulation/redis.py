@@ -17,14 +17,20 @@ RecordKey = tuple[int, str, int, str]
 
 @dataclass
 class Record:
-    """A reservation. `serial` is for the checks only: it tells apart two that were made under one name."""
+    """A reservation, as a duplicate finds it."""
 
     owners: int
     moved_minor: int
     usage: Usage
-    deltas: dict[str, int]
-    serial: int
     expires_ms: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """For the checks only: what the last reservation of a name did to the counters."""
+
+    serial: int
+    deltas: dict[str, int]
 
 
 @dataclass
@@ -34,6 +40,7 @@ class Hash:
     epoch: int
     expires_ms: int
     used: dict[str, int] = field(default_factory=dict)
+    moves: dict[str, Move] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,18 +93,15 @@ class RedisServer:
     def record_of(self, account_id: int, run: str, epoch: int, name: str) -> Record | None:
         key = (account_id, self._named(run), epoch, name)
         found = self.contents.records.get(key)
-        if found is not None and self.is_expired(found):
+        if found is not None and found.expires_ms <= self.now_ms():
             del self.contents.records[key]
             return None
         return found
 
-    def is_expired(self, record: Record) -> bool:
-        return record.expires_ms <= self.now_ms()
-
     def _named(self, run: str) -> str:
         return "any" if self.broken == "no_run_in_name" else run
 
-    def _pending(self, account_id: int, run: str) -> dict[str, int]:
+    def pending_of(self, account_id: int, run: str) -> dict[str, int]:
         return self.contents.pending.setdefault((account_id, self._named(run)), {})
 
     # --- the scripts ------------------------------------------------------------------------------------------------
@@ -123,6 +127,11 @@ class RedisServer:
         fits = room == ask.amount_minor or (room > 0 and ask.partial)
         moved = room if ask.moves and fits else 0
         if moved > 0:
+            pending = self.pending_of(ask.account_id, run)
+            known = ask.name in pending
+            pending[ask.name] = now_ms
+            if known:
+                return Missing(run, None, True, ())
             deltas = {"b": -moved} if ask.posts else {"h": moved}
             for counter in plan.counters:
                 deltas[counter.name] = moved
@@ -130,9 +139,9 @@ class RedisServer:
                 used[name] += delta
             self.serials += 1
             key = (ask.account_id, self._named(run), epoch, ask.name)
-            expires_ms = now_ms + 2 * self.counters_ttl_ms
-            self.contents.records[key] = Record(1, moved, usage, deltas, self.serials, expires_ms)
-            self._pending(ask.account_id, run)[ask.name] = now_ms
+            expires_ms = now_ms + self.record_ttl_ms
+            self.contents.records[key] = Record(1, moved, usage, expires_ms)
+            counters.moves[ask.name] = Move(self.serials, deltas)
         return Reserved(run, epoch, usage, max(moved, 0))
 
     def release(self, claim: Claim) -> None:
@@ -147,7 +156,8 @@ class RedisServer:
             return
         moved = record.moved_minor
         del self.contents.records[(claim.account_id, self._named(claim.run), claim.epoch, claim.name)]
-        self._pending(claim.account_id, claim.run).pop(claim.name, None)
+        self.pending_of(claim.account_id, claim.run).pop(claim.name, None)
+        counters.moves.pop(claim.name, None)
         deltas = {"b": moved} if claim.posts else {"h": -moved}
         for counter in claim.plan.counters:
             deltas[counter.name] = -moved
@@ -158,15 +168,12 @@ class RedisServer:
         counters = self.hash_of(done.account_id, run)
         if done.run != run or counters is None or counters.epoch != done.epoch:
             return
-        self._pending(done.account_id, run).pop(done.name, None)
-        record = self.record_of(done.account_id, run, done.epoch, done.name)
-        if record is not None:
-            record.expires_ms = self.now_ms() + self.record_ttl_ms
+        self.pending_of(done.account_id, run).pop(done.name, None)
 
     def open_epoch(self, account_id: int, run: str, epoch: int) -> None:
         counters = self.hash_of(account_id, run)
         if counters is None or counters.epoch < epoch:
-            self._pending(account_id, run).clear()
+            self.pending_of(account_id, run).clear()
             self.contents.hashes[account_id, self._named(run)] = Hash(epoch, self.now_ms() + self.counters_ttl_ms)
 
     def install(self, account_id: int, run: str, epoch: int, values: Sequence[tuple[str, int]]) -> None:
@@ -183,7 +190,7 @@ class RedisServer:
         active = self.contents.active.get(self._named(run), {})
         for account_id, last_ms in list(active.items()):
             counters = self.hash_of(account_id, run)
-            names = [name for name, made_ms in self._pending(account_id, run).items() if made_ms <= until_ms]
+            names = [name for name, made_ms in self.pending_of(account_id, run).items() if made_ms <= until_ms]
             if names and counters is not None:
                 found += [Orphan(account_id, run, counters.epoch, name) for name in names]
             elif last_ms <= until_ms:

@@ -18,8 +18,8 @@ from tests.simulation.postgres import Listener, PostgresServer, SimulatedLedger,
 from tests.simulation.redis import RedisServer, SimulatedCounters
 from tests.simulation.wire import LossyWire, Weather
 
-RECORD_TTL_MS = 400
-COUNTERS_TTLS_MS = [1_500, 60_000]
+RECORD_TTL_MS = 1_500
+COUNTERS_TTLS_MS = [3_000, 60_000]
 GRACE_MS = 100
 DEADLINE_MAX_S = 0.4
 START_US = 1_773_576_000_000_000  # 2026-03-15 12:00 UTC
