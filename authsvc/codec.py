@@ -182,24 +182,29 @@ def _fingerprint(message: pb.AuthorizeRequest) -> bytes:
 
 def response_of(answer: Answer, elapsed_us: int, *, list_checks: bool) -> pb.AuthorizeResponse:
     """The answer on the wire."""
+    response = pb.AuthorizeResponse()
+    write_response(response, answer, elapsed_us, list_checks=list_checks)
+    return response
+
+
+def write_response(response: pb.AuthorizeResponse, answer: Answer, elapsed_us: int, *, list_checks: bool) -> None:
+    """Write the answer into an empty message, which may be part of another: nothing is built twice."""
     request, reason = answer.request, answer.reason
     # The numbers of the engine's words are those of the contract: a test holds them equal, the type checker cannot.
     said: Any = answer
     level: Any = LEVEL_OF_REASON[reason]
-    response = pb.AuthorizeResponse(
-        request_id=request.request_id,
-        decision=said.decision,
-        reason=said.reason,
-        level=level,
-        approved_minor=answer.approved_minor,
-        transaction_id=answer.transaction_id or 0,
-        available_balance_minor=answer.available_minor,
-        balance_minor=answer.balance_minor,
-        message=cardholder_message(answer.decision, reason),
-        replayed=answer.replayed,
-        config_version=answer.config_version,
-        elapsed_us=elapsed_us,
-    )
+    response.request_id = request.request_id
+    response.decision, response.reason, response.level = said.decision, said.reason, level
+    response.approved_minor = answer.approved_minor
+    if answer.transaction_id is not None:
+        response.transaction_id = answer.transaction_id
+    if answer.available_minor is not None and answer.balance_minor is not None:
+        response.available_balance_minor = answer.available_minor
+        response.balance_minor = answer.balance_minor
+    response.message = cardholder_message(answer.decision, reason)
+    response.replayed = answer.replayed
+    response.config_version = answer.config_version
+    response.elapsed_us = elapsed_us
     deciding = deciding_check(reason, answer.checks)
     if deciding is not None or list_checks:
         scene = scene_of_stored(request, request.currency, answer.timezone, reason)
@@ -208,7 +213,6 @@ def response_of(answer: Answer, elapsed_us: int, *, list_checks: bool) -> pb.Aut
         if list_checks:
             for check in answer.every_check():
                 _fill(response.checks.add(), check, scene)
-    return response
 
 
 def _fill(message: types.Check, check: Check, scene: Scene) -> None:

@@ -17,7 +17,7 @@ from authsvc.logs import DecisionLog
 from authsvc.metrics import Metrics
 from authsvc.ports import Ledger
 from authsvc.spending import spending_power
-from authsvc.streams import Stream
+from authsvc.streams import Outcome, Refusal, Stream
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
 
@@ -101,7 +101,9 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             raise
         if flight.error is not None:
             raise flight.error
-        return self._response(flight)
+        response = pb.AuthorizeResponse()
+        self._respond(response, flight)
+        return response
 
     @_guarded
     async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
@@ -110,7 +112,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             raise Unavailable("this worker")
         if len(self._streams) >= self._streams_max:
             raise Overloaded("too many streams are open")
-        stream = Stream(self._submit_to, self._default_deadline_s, self._stream_in_flight_max)
+        stream = Stream(self._submit_to, self._write, self._default_deadline_s, self._stream_in_flight_max)
         self._streams.add(stream)
         try:
             await stream.serve(context)
@@ -123,14 +125,14 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         requests = message.requests
         if not 0 < len(requests) <= codec.BATCH_MAX:
             raise InvalidRequest("requests", f"must hold 1 to {codec.BATCH_MAX} requests")
-        results: list[pb.AuthorizeResult | None] = [None] * len(requests)
+        outcomes: list[Outcome | None] = [None] * len(requests)
         open_count = len(requests)
         finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         flights: list[Flight] = []
 
-        def settle(position: int, result: pb.AuthorizeResult) -> None:
+        def settle(position: int, outcome: Outcome) -> None:
             nonlocal open_count
-            results[position] = result
+            outcomes[position] = outcome
             open_count -= 1
             if not open_count and not finished.done():
                 finished.set_result(None)
@@ -146,7 +148,11 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             for flight in flights:
                 flight.abandoned = True
             raise
-        return pb.BatchAuthorizeResponse(results=[result for result in results if result is not None])
+        response = pb.BatchAuthorizeResponse()
+        for outcome in outcomes:
+            assert outcome is not None
+            self._write(response.results.add(), outcome)
+        return response
 
     @_guarded
     async def Simulate(self, message: pb.AuthorizeRequest, _: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
@@ -200,40 +206,45 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         self,
         message: pb.AuthorizeRequest | codec.Malformed,
         patience_s: float,
-        settle: Callable[[pb.AuthorizeResult], None],
+        settle: Callable[[Outcome], None],
     ) -> Flight | None:
-        """Decide one of many. One result goes to `settle`, at once where the request cannot be taken: then None."""
+        """Decide one of many. One outcome goes to `settle`, at once where the request cannot be taken: then None."""
         try:
             if isinstance(message, codec.Malformed):
                 message.refuse()
-            return self._submit(message, patience_s, lambda flight: settle(self._result(flight)))
+            return self._submit(message, patience_s, settle)
         except AuthsvcError as error:
-            settle(self._error(message.request_id, error))
+            settle(Refusal(message.request_id, error))
         except Exception as error:  # noqa: BLE001 - the others of its stream or batch go on
             self.metrics.failed(error)
-            settle(self._error(message.request_id, error))
+            settle(Refusal(message.request_id, error))
         return None
 
-    def _response(self, flight: Flight) -> pb.AuthorizeResponse:
+    def _respond(self, response: pb.AuthorizeResponse, flight: Flight) -> None:
         answer = flight.answer
         assert answer is not None
         elapsed_s = self._clock.monotonic_s() - flight.started_s
         self.metrics.decided(answer.decision, answer.reason, elapsed_s, replayed=answer.replayed)
-        response = codec.response_of(answer, round(elapsed_s * 1e6), list_checks=flight.request.explain)
+        codec.write_response(response, answer, round(elapsed_s * 1e6), list_checks=flight.request.explain)
         if self._log is not None:
             self._note(flight, response)
-        return response
 
-    def _result(self, flight: Flight) -> pb.AuthorizeResult:
-        if flight.error is not None:
-            return self._error(flight.request.request_id, flight.error)
-        return pb.AuthorizeResult(request_id=flight.request.request_id, response=self._response(flight))
-
-    def _error(self, request_id: str, error: BaseException) -> pb.AuthorizeResult:
+    def _write(self, result: pb.AuthorizeResult, outcome: Outcome) -> None:
+        """One of many: a decision, or why there is none."""
+        if isinstance(outcome, Flight):
+            request_id, error = outcome.request.request_id, outcome.error
+        else:
+            request_id, error = outcome
+        result.request_id = request_id
+        if error is None:
+            assert isinstance(outcome, Flight)
+            self._respond(result.response, outcome)
+            return
         code, text = status_of(error)
         self.metrics.refused(code.name)
-        field = error.field if isinstance(error, InvalidRequest) else ""
-        return pb.AuthorizeResult(request_id=request_id, error=pb.Error(code=code.value[0], message=text, field=field))
+        result.error.code, result.error.message = code.value[0], text
+        if isinstance(error, InvalidRequest):
+            result.error.field = error.field
 
     def _note(self, flight: Flight, response: pb.AuthorizeResponse) -> None:
         """One structured line a decision; the lines of one turn of the loop go out in one write."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import grpc
 
@@ -11,20 +11,42 @@ from authsvc.codec import Malformed
 from authsvc.flight import Flight
 from authsvc.v1 import authorization_pb2 as pb
 
-_Submit = Callable[[pb.AuthorizeRequest | Malformed, float, Callable[[pb.AuthorizeResult], None]], Flight | None]
+# Of answers that are ready together, as many go into one message: it stays far below the least size that callers accept.
+TOGETHER_MAX: Final = 256
+
+
+class Refusal(NamedTuple):
+    """What becomes of a request that cannot be taken: its id as it was sent, and why."""
+
+    request_id: str
+    error: BaseException
+
+
+Outcome = Flight | Refusal
+_Submit = Callable[[pb.AuthorizeRequest | Malformed, float, Callable[[Outcome], None]], Flight | None]
 
 
 class Stream:
     """The state of one stream: what is in flight, and which answers wait to be written. Both together are bounded."""
 
-    def __init__(self, submit: _Submit, patience_s: float, in_flight_max: int) -> None:
-        """`submit` decides one request and gives its result back by a call. `patience_s` is each request's deadline."""
+    def __init__(
+        self,
+        submit: _Submit,
+        write: Callable[[pb.AuthorizeResult, Outcome], None],
+        patience_s: float,
+        in_flight_max: int,
+    ) -> None:
+        """`submit` decides one request and gives its outcome back by a call; `write` puts an outcome into a message.
+
+        `patience_s` is each request's deadline.
+        """
         self._submit = submit
+        self._write = write
         self._patience_s = patience_s
         self._in_flight_max = in_flight_max
         self._in_flight: dict[int, Flight] = {}
         self._open = 0
-        self._outbox: deque[pb.AuthorizeResult] = deque()
+        self._outbox: deque[Outcome] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -45,7 +67,8 @@ class Stream:
                     self._wake.clear()
                     await self._wake.wait()
                 while self._outbox:
-                    await context.write(self._outbox.popleft())
+                    # Each message costs the transport about as much as a decision costs here.
+                    await context.write(self._together())
                     self._room.set()
             if not self._reader.cancelled():
                 # What ended the reading, if it was not the caller, must not look like a good end.
@@ -54,6 +77,12 @@ class Stream:
             self._reader.cancel()
             for flight in self._in_flight.values():
                 flight.abandoned = True
+
+    def _together(self) -> pb.AuthorizeResults:
+        message = pb.AuthorizeResults()
+        for _ in range(min(len(self._outbox), TOGETHER_MAX)):
+            self._write(message.results.add(), self._outbox.popleft())
+        return message
 
     async def _read(self, context: Any) -> None:
         number = 0
@@ -68,10 +97,10 @@ class Stream:
     def _take(self, number: int, message: pb.AuthorizeRequest | Malformed) -> None:
         self._open += 1
 
-        def settle(result: pb.AuthorizeResult) -> None:
+        def settle(outcome: Outcome) -> None:
             self._in_flight.pop(number, None)
             self._open -= 1
-            self._outbox.append(result)
+            self._outbox.append(outcome)
             self._wake.set()
 
         flight = self._submit(message, self._patience_s, settle)

@@ -20,7 +20,7 @@ import uvloop
 
 from bench import cpu, traffic
 from bench.http2 import RequestHeaders
-from bench.lanes import Lane, StreamLane, Tally, UnaryLane, read_nothing, read_response, read_result, read_results
+from bench.lanes import Lane, StreamLane, Tally, UnaryLane, read_nothing, read_response, read_results
 
 Mode = Literal["echo", "unary", "stream", "batch"]
 SERVICE: Final = "/authsvc.v1.AuthorizationService"
@@ -98,7 +98,7 @@ def build_lanes(job: Job, tally: Tally) -> list[Lane]:
         wanted = share * job.batch if job.mode == "batch" else share
         messages = traffic.serialised(swipes, wanted, f"{job.run}-{number}", job.transacted_at_us)
         if job.mode == "stream":
-            lanes.append(StreamLane(messages, headers, job.in_flight, read_result, tally, traffic.DIGITS))
+            lanes.append(StreamLane(messages, headers, job.in_flight, tally, traffic.DIGITS))
             continue
         read = {"echo": read_nothing, "unary": read_response, "batch": read_results}[job.mode]
         calls = traffic.batches(messages, job.batch) if job.mode == "batch" else messages

@@ -161,7 +161,6 @@ class StreamLane(Lane):
         messages: Sequence[bytes],
         headers: RequestHeaders,
         in_flight: int,
-        read: Reader,
         tally: Tally,
         digits: int,
     ) -> None:
@@ -170,7 +169,6 @@ class StreamLane(Lane):
         super().__init__(frames, [len(message) + 5 for message in messages], in_flight, tally)
         self.over = False
         self._headers = headers
-        self._read = read
         self._digits = digits
 
     def ready(self) -> None:
@@ -188,7 +186,13 @@ class StreamLane(Lane):
         self.stream_sendable -= amount
 
     def message(self, data: bytes, start: int, stop: int, stream_id: int) -> None:  # noqa: ARG002  (there is one stream)
-        """One answer."""
+        """Answers that were ready together: AuthorizeResults."""
+        while start < stop:
+            length, start = _varint(data, start + 1)
+            self._answer(data, start, start + length)
+            start += length
+
+    def _answer(self, data: bytes, start: int, stop: int) -> None:
         behind = start + 2 + data[start + 1]
         at = int(data[behind - self._digits : behind])
         sent_at = self._sent_at[at]
@@ -198,7 +202,7 @@ class StreamLane(Lane):
         self._sent_at[at] = 0.0
         self.done += 1
         self.tally.latencies_s.append(time.perf_counter() - sent_at)
-        self._read(data, start, stop, self.tally)
+        read_result(data, start, stop, self.tally)
 
     def ended(self, stream_id: int, status: str, text: str) -> None:  # noqa: ARG002  (there is one stream)
         """The stream is over; an error when requests were still open, or its status is not OK."""

@@ -153,7 +153,7 @@ class StreamUser(_Caller):
         self.questions.put(request)
         try:
             with gevent.Timeout(DEADLINE_S, TimeoutError("no answer on the stream")):
-                answer = next(self.answers)
+                (answer,) = next(self.answers).results
             size = answer.ByteSize()
             if answer.request_id != request.request_id:
                 failure = LookupError(f"an answer to {answer.request_id!r}")

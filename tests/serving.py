@@ -62,7 +62,8 @@ class Running:
 
     async def stream(self, *requests: pb.AuthorizeRequest) -> list[pb.AuthorizeResult]:
         """One stream, all requests in flight at once; the answers as they came."""
-        return [result async for result in self.stub.AuthorizeStream(iter(requests), timeout=WAIT_S)]
+        call = self.stub.AuthorizeStream(iter(requests), timeout=WAIT_S)
+        return [result async for answers in call for result in answers.results]
 
     async def recorded(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         """Everything that a decision may leave in the database: transactions, request keys, balances."""
@@ -168,6 +169,12 @@ def request(card: str = "card_demo_open", amount_minor: int | None = 1_000, **ch
         "merchant": types.Merchant(mcc="5812", descriptor="A restaurant", country="USA"),
     }
     return pb.AuthorizeRequest(**(fields | changes))
+
+
+async def next_answer(call: Any) -> pb.AuthorizeResult:
+    """The next answer of a stream, which must come alone."""
+    (result,) = (await call.read()).results
+    return result
 
 
 async def refusal(call: Awaitable[object]) -> tuple[grpc.StatusCode, str]:

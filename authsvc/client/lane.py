@@ -108,9 +108,10 @@ class Lane:
     async def _read(self, call: Any) -> None:
         """Until the stream ends in order."""
         first = True
-        while (result := await call.read()) is not grpc.aio.EOF:
+        while (answers := await call.read()) is not grpc.aio.EOF:
             if first:
                 self._pauses, first = pauses_s(self._chance), False
-            future = self.waiting.pop(result.request_id, None)
-            if future is not None and not future.done():
-                future.set_result(result)
+            for result in answers.results:
+                future = self.waiting.pop(result.request_id, None)
+                if future is not None and not future.done():
+                    future.set_result(result)

@@ -48,7 +48,7 @@ class AuthorizationServiceStub:
         self.AuthorizeStream = channel.stream_stream(
                 '/authsvc.v1.AuthorizationService/AuthorizeStream',
                 request_serializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeRequest.SerializeToString,
-                response_deserializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeResult.FromString,
+                response_deserializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeResults.FromString,
                 _registered_method=True)
         self.BatchAuthorize = channel.unary_unary(
                 '/authsvc.v1.AuthorizationService/BatchAuthorize',
@@ -84,8 +84,9 @@ class AuthorizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuthorizeStream(self, request_iterator, context):
-        """Decides any number of authorizations in flight on one connection. Answers come as they are ready, matched by
-        `request_id`; a request that cannot be decided is answered with `error`, and the stream goes on.
+        """Decides any number of authorizations in flight on one connection. Answers come as they are ready, those that are
+        ready together in one message, matched by `request_id`; a request that cannot be decided is answered with `error`,
+        and the stream goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +124,7 @@ def add_AuthorizationServiceServicer_to_server(servicer, server):
             'AuthorizeStream': grpc.stream_stream_rpc_method_handler(
                     servicer.AuthorizeStream,
                     request_deserializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeRequest.FromString,
-                    response_serializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeResult.SerializeToString,
+                    response_serializer=authsvc_dot_v1_dot_authorization__pb2.AuthorizeResults.SerializeToString,
             ),
             'BatchAuthorize': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchAuthorize,
@@ -200,7 +201,7 @@ class AuthorizationService:
             target,
             '/authsvc.v1.AuthorizationService/AuthorizeStream',
             authsvc_dot_v1_dot_authorization__pb2.AuthorizeRequest.SerializeToString,
-            authsvc_dot_v1_dot_authorization__pb2.AuthorizeResult.FromString,
+            authsvc_dot_v1_dot_authorization__pb2.AuthorizeResults.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import orjson
@@ -48,6 +48,18 @@ CARDS = [
 ]
 
 
+class Program(NamedTuple):
+    """Rows of the tables, in the stand-ins' words."""
+
+    accounts: list[AccountRow]
+    users: list[UserRow]
+    profiles: list[ProfileRow]
+    cards: list[CardRow]
+
+
+PROGRAM = Program(ACCOUNTS, USERS, PROFILES, CARDS)
+
+
 class Place(Protocol):
     """The ports of one process, and what the world does to the servers behind them."""
 
@@ -84,18 +96,19 @@ class SimulatedPlace:
 
     redis: RedisServer
     postgres: PostgresServer
+    program: Program
 
     def __post_init__(self) -> None:
         wire = DirectWire()
         self.counters: Counters = SimulatedCounters(self.redis, wire)
         self.ledger: Ledger = SimulatedLedger(self.postgres, wire, record_ttl_ms=RECORD_TTL_MS)
         self.source: Source = SimulatedSource(self.postgres, wire)
-        known = {card.id for card in CARDS}
+        known = {card.id for card in self.program.cards}
         self.postgres.refuse = lambda row: row.card.id not in known
-        self.postgres.accounts = {account.id: account for account in ACCOUNTS}
-        self.postgres.users = {user.id: user for user in USERS}
-        self.postgres.profiles = {profile.id: profile for profile in PROFILES}
-        self.postgres.cards = {card.token: card for card in CARDS}
+        self.postgres.accounts = {account.id: account for account in self.program.accounts}
+        self.postgres.users = {user.id: user for user in self.program.users}
+        self.postgres.profiles = {profile.id: profile for profile in self.program.profiles}
+        self.postgres.cards = {card.token: card for card in self.program.cards}
 
     async def wipe_counters(self) -> None:
         self.redis.wipe()
@@ -128,12 +141,12 @@ class SimulatedPlace:
         return self.postgres.accounts[account_id].balance_minor
 
 
-def simulated_place() -> SimulatedPlace:
+def simulated_place(program: Program = PROGRAM) -> SimulatedPlace:
     def now_ms() -> int:
         return time.monotonic_ns() // 1_000_000
 
     redis = RedisServer(now_ms, record_ttl_ms=RECORD_TTL_MS, counters_ttl_ms=86_400_000)
-    return SimulatedPlace(redis, PostgresServer(now_ms))
+    return SimulatedPlace(redis, PostgresServer(now_ms), program)
 
 
 @dataclass
@@ -155,7 +168,8 @@ class RealPlace:
                 value = values.pop(setting)
                 said = value if isinstance(value, str) else ("on" if value else "off")
                 await self.pool.execute(
-                    "INSERT INTO account_settings (account_id, key, value, value_type) VALUES ($1, $2, $3::jsonb, 'string')",
+                    "INSERT INTO account_settings (account_id, key, value, value_type) VALUES ($1, $2, $3::jsonb, 'string')"
+                    " ON CONFLICT (account_id, key) WHERE deleted_at IS NULL DO UPDATE SET value = excluded.value",
                     key,
                     setting,
                     orjson.dumps(said).decode(),
@@ -219,8 +233,8 @@ async def _insert_card(pool: asyncpg.Pool, card: CardRow) -> None:
     )
 
 
-async def _insert_program(pool: asyncpg.Pool) -> None:
-    for account in ACCOUNTS:
+async def insert_program(pool: asyncpg.Pool, program: "Program") -> None:
+    for account in program.accounts:
         await pool.execute(
             "INSERT INTO accounts (id, business_name, owner_email, balance) VALUES ($1, $2, $3, $4)",
             account.id,
@@ -228,14 +242,14 @@ async def _insert_program(pool: asyncpg.Pool) -> None:
             f"owner{account.id}@business.example",
             _decimal(account.balance_minor),
         )
-    for user in USERS:
+    for user in program.users:
         await pool.execute(
             "INSERT INTO users (id, account_id, email, first_name, last_name) VALUES ($1, $2, $3, 'First', 'Last')",
             user.id,
             user.account_id,
             f"user{user.id}@business.example",
         )
-    for profile in PROFILES:
+    for profile in program.profiles:
         columns = [
             _column(name, getattr(profile, name)) for name in ("limit_minor", "window", "shared", "allowed", "blocked")
         ]
@@ -247,19 +261,19 @@ async def _insert_program(pool: asyncpg.Pool) -> None:
             f"Profile {profile.id}",
             *(value for _, value in columns),
         )
-    for card in CARDS:
+    for card in program.cards:
         await _insert_card(pool, card)
 
 
 @asynccontextmanager
-async def real_place(database_url: str, redis_url: str) -> AsyncIterator[RealPlace]:
+async def real_place(database_url: str, redis_url: str, program: Program = PROGRAM) -> AsyncIterator[RealPlace]:
     pool = await open_pool(database_url, size_min=1, size_max=4, idle_s=60, statement_timeout_ms=10_000)
     recorders = await open_recorders(database_url, statement_timeout_ms=10_000)
     counters = RedisCounters(redis_url, timeout_ms=10_000, record_ttl_ms=RECORD_TTL_MS, counters_ttl_s=86_400)
     redis = Redis.from_url(redis_url)
     ledger = PostgresLedger(pool, recorders, acquire_timeout_ms=10_000, record_ttl_ms=RECORD_TTL_MS)
     try:
-        await _insert_program(pool)
+        await insert_program(pool, program)
         yield RealPlace(counters, ledger, PostgresSource(pool, acquire_timeout_ms=10_000), pool, redis)
     finally:
         await redis.aclose()

@@ -24,7 +24,9 @@ def plan_of(
         for counter, limit in limits
         if counter is not None
     ]
-    bounds += [Bound(CheckName.CARD_LIMIT, Limit(cap, Window.TRANSACTION), None, None, None, shared=False) for cap in caps]
+    bounds += [
+        Bound(CheckName.CARD_LIMIT, Limit(cap, Window.TRANSACTION), None, None, None, shared=False) for cap in caps
+    ]
     return Plan(0, 1, counters, tuple(bounds), funds, min(caps, default=None))
 
 
@@ -199,7 +201,9 @@ async def test_accounts_do_not_share_counters(place: Place) -> None:
 async def test_a_release_under_another_epoch_or_run_does_nothing(place: Place) -> None:
     await opened(place)
     claim = claim_of(ask(), await reserve(place.counters, ask()))
-    await place.counters.release([claim._replace(epoch=4), claim._replace(run=OTHER_RUN), claim._replace(name="ab/1/r9")])
+    await place.counters.release(
+        [claim._replace(epoch=4), claim._replace(run=OTHER_RUN), claim._replace(name="ab/1/r9")]
+    )
     assert await usage(place) == Usage(1_000, 150, (60, 70))
 
 

@@ -60,7 +60,9 @@ def main() -> None:
     methods = reflected.FindFileContainingSymbol(SERVICE).service[0].method
     result = {
         "unary": [unary.request_id, unary.approved_minor],
-        "stream": {result.request_id: result.response.approved_minor for result in stream},
+        "stream": {
+            result.request_id: result.response.approved_minor for answers in stream for result in answers.results
+        },
         "batch": [[result.request_id, result.response.approved_minor] for result in batch.results],
         "refusal": refusal,
         "health": health_pb2.HealthCheckResponse.ServingStatus.Name(health.status),

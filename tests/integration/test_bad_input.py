@@ -18,6 +18,7 @@ from tests.serving import (
     Running,
     held_back,
     in_future,
+    next_answer,
     refusal,
     request,
     serving,
@@ -160,14 +161,14 @@ async def test_a_message_of_10_mb_is_refused_as_too_large(running: Running, unto
 async def test_a_message_of_10_mb_ends_its_stream_only(running: Running) -> None:
     other = running.stub.AuthorizeStream()
     await other.write(request())
-    assert (await other.read()).response.decision == types.DECISION_APPROVED
+    assert (await next_answer(other)).response.decision == types.DECISION_APPROVED
     call = running.stub.AuthorizeStream()
     await call.write(request())
-    assert (await call.read()).response.decision == types.DECISION_APPROVED
+    assert (await next_answer(call)).response.decision == types.DECISION_APPROVED
     await call.write(request(merchant=types.Merchant(mcc="5812", descriptor="x" * 10_000_000)))
     assert await call.code() is EXHAUSTED
     await other.write(request())
-    assert (await other.read()).response.decision == types.DECISION_APPROVED
+    assert (await next_answer(other)).response.decision == types.DECISION_APPROVED
     other.cancel()
 
 
@@ -188,7 +189,7 @@ async def test_malformed_bytes_on_a_stream_are_answered_and_the_stream_goes_on(r
     good = [request(), request()]
     sent = [good[0].SerializeToString(), broken, good[1].SerializeToString()]
     call = running.channel.stream_stream(f"{SERVICE}/AuthorizeStream")(iter(sent))
-    results = [pb.AuthorizeResult.FromString(answer) async for answer in call]
+    results = [result async for answer in call for result in pb.AuthorizeResults.FromString(answer).results]
     assert sorted(result.request_id for result in results) == ["", *sorted(one.request_id for one in good)]
     (refused,) = [result for result in results if result.HasField("error")]
     assert (refused.error.code, refused.error.field) == (INVALID.value[0], "message")
@@ -256,11 +257,11 @@ async def test_of_a_thousand_and_one_streams_the_last_is_refused_and_the_others_
     calls = [running.stub.AuthorizeStream() for _ in range(1_000)]
     for call in calls:
         await call.write(request(amount_minor=1))
-    answers = await asyncio.gather(*(call.read() for call in calls))
+    answers = await asyncio.gather(*(next_answer(call) for call in calls))
     assert {answer.response.decision for answer in answers} == {types.DECISION_APPROVED}
     assert (await refusal(running.stub.AuthorizeStream(iter([request()])).read()))[0] is EXHAUSTED
     await calls[0].write(request())
-    assert (await calls[0].read()).response.decision == types.DECISION_APPROVED
+    assert (await next_answer(calls[0])).response.decision == types.DECISION_APPROVED
     for call in calls:
         await call.done_writing()
     assert {await call.code() for call in calls} == {grpc.StatusCode.OK}

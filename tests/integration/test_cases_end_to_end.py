@@ -161,7 +161,7 @@ async def outcome(servers: Servers, template: str) -> AsyncIterator[Outcome]:
             grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel,
         ):
             call = AuthorizationServiceStub(channel).AuthorizeStream(iter(asked), timeout=WAIT_S)
-            answers = {result.request_id: result async for result in call}
+            answers = {result.request_id: result async for message in call for result in message.results}
         assert not [answer for answer in answers.values() if answer.HasField("error")]
         records = await connection.fetch("SELECT * FROM transactions WHERE request_id LIKE 'case-%'")
         await connection.close()

@@ -8,13 +8,24 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import grpc
 import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from authsvc.embedded import Servers
 from authsvc.v1 import types_pb2 as types
-from tests.serving import Running, held_back, refusal, request, serving, serving_module, until, until_held_back
+from tests.serving import (
+    Running,
+    held_back,
+    next_answer,
+    refusal,
+    request,
+    serving,
+    serving_module,
+    until,
+    until_held_back,
+)
 
 module_loop = pytest.mark.asyncio(loop_scope="module")
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "authsvc.json"
@@ -160,7 +171,7 @@ async def test_an_abandoned_reservation_is_counted_when_it_is_found(database_url
 async def test_parts_pools_and_streams_are_shown_as_they_are(running: Running) -> None:
     call = running.stub.AuthorizeStream()
     await call.write(request())
-    await call.read()
+    await next_answer(call)
     samples = await scrape(running)
 
     def value(name: str, **labels: str) -> float:
@@ -174,7 +185,7 @@ async def test_parts_pools_and_streams_are_shown_as_they_are(running: Running) -
         assert 0 <= value("authsvc_pool_idle", pool=pool) <= value("authsvc_pool_size", pool=pool)
         assert value("authsvc_pool_size", pool=pool) <= value("authsvc_pool_size_max", pool=pool)
     await call.done_writing()
-    assert await call.read() is not None
+    assert await call.read() is grpc.aio.EOF
     assert (await scrape(running))[("authsvc_streams", frozenset())] == 0
 
 

@@ -196,7 +196,10 @@ async def test_versions_never_go_back(program: asyncpg.Connection) -> None:
     [
         ("UPDATE cards SET spending_profile_id = NULL; DELETE FROM cards WHERE id = 1001", "transactions_card_id_fkey"),
         ("DELETE FROM cards WHERE id = 1001; DELETE FROM users WHERE id = 11", "transactions_card_id_fkey"),
-        ("UPDATE cards SET user_id = 12 WHERE user_id = 11; DELETE FROM users WHERE id = 11", "transactions_user_id_fkey"),
+        (
+            "UPDATE cards SET user_id = 12 WHERE user_id = 11; DELETE FROM users WHERE id = 11",
+            "transactions_user_id_fkey",
+        ),
     ],
 )
 async def test_whoever_has_transactions_cannot_be_deleted(

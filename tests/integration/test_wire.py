@@ -20,6 +20,7 @@ from tests.serving import (
     WAIT_S,
     Running,
     held_back,
+    next_answer,
     refusal,
     request,
     serving,
@@ -118,9 +119,9 @@ async def test_a_stream_answers_what_is_ready_before_what_came_earlier(running: 
     async with held_back(running, "card_demo_small_balance"):
         await call.write(slow)
         await call.write(quick)
-        first = await call.read()
+        first = await next_answer(call)
         assert (first.request_id, first.error.field) == (quick.request_id, "amount_minor")
-    second = await call.read()
+    second = await next_answer(call)
     assert (second.request_id, second.response.decision) == (slow.request_id, types.DECISION_APPROVED)
     await call.done_writing()
     assert await call.code() is grpc.StatusCode.OK
@@ -292,7 +293,7 @@ async def test_a_request_whose_deadline_passes_before_its_turn_is_not_recorded(
             sent_s = clock.monotonic_s()
             await until(lambda: clock.monotonic_s() > sent_s + 0.3)
         assert (await ahead).decision == types.DECISION_APPROVED
-        result = await call.read()
+        result = await next_answer(call)
         assert result.error.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
         await until(lambda: not running.service.decider.in_flight)
         assert [row[3] for row in (await running.recorded())[0]] == [1_000, 1_000]
@@ -306,7 +307,7 @@ async def test_drain_answers_what_is_in_flight_and_ends_streams_cleanly(database
     async with serving(database_url, redis_url) as running:
         stream = running.stub.AuthorizeStream()
         await stream.write(request(amount_minor=1))
-        assert (await stream.read()).response.decision == types.DECISION_APPROVED
+        assert (await next_answer(stream)).response.decision == types.DECISION_APPROVED
         async with held_back(running, "card_demo_open") as blocker:
             unary = asyncio.ensure_future(running.authorize(request()))
             await until_held_back(running, blocker)
@@ -317,7 +318,7 @@ async def test_drain_answers_what_is_in_flight_and_ends_streams_cleanly(database
             # Draining, and nothing can be committed yet: what was taken is waited for.
             assert not running.serving.done()
         assert (await unary).decision == types.DECISION_APPROVED
-        assert (await stream.read()).response.approved_minor == 2
+        assert (await next_answer(stream)).response.approved_minor == 2
         assert await stream.read() is grpc.aio.EOF
         assert await stream.code() is grpc.StatusCode.OK
         await asyncio.wait_for(running.serving, WAIT_S)

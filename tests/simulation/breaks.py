@@ -158,7 +158,7 @@ BREAKS: dict[str, Break] = {
     "no_epoch_bump_on_credit": Break("a posted credit goes on in the old epoch", "calm"),
     "open_epoch_without_bump": Break("a rebuild does not raise the epoch in the ledger", "faults"),
     "install_overwrites": Break("loading sets counters that are there already", "calm"),
-    "install_ignores_epoch": Break("loading sets counters of another epoch", "changes"),
+    "install_ignores_epoch": Break("loading sets counters of another epoch", "rebuilds"),
     "release_ignores_owners": Break("the first of two owners gives the reservation back", "calm"),
     "release_on_unknown_outcome": Break("a reservation is given back although its row may be committed", "commits"),
     "remembers_for_ever": Break("the reaper takes a row of long ago for the reservation's", "releases"),
@@ -175,10 +175,15 @@ BREAKS: dict[str, Break] = {
         _reservation_name(lambda flight: f"{flight.request.fingerprint.hex()}/0/{flight.request.request_id}"),
     ),
     "replay_keeps_expired": Break(
-        "a replay keeps what it reserved after the record had expired", "calm", _keeps_what_it_shares, "remembers_for_ever"
+        "a replay keeps what it reserved after the record had expired",
+        "calm",
+        _keeps_what_it_shares,
+        "remembers_for_ever",
     ),
     "never_catches_up": Break("a refused commit is tried again on the same view", "changes", _never_catches_up),
-    "fetched_for_ever": Break("a card fetched for a request is used again after a refusal", "changes", _fetched_for_ever),
+    "fetched_for_ever": Break(
+        "a card fetched for a request is used again after a refusal", "changes", _fetched_for_ever
+    ),
     "notify_skips_gap": Break("a lost notification goes unnoticed", "changes", _skips_gap),
     "notify_moves_nothing": Break("a notification moves the version only", "changes", _notified_moves_nothing),
     "takes_older_records": Break("a read from before a change counts as current", "changes", _takes_older_records),

@@ -119,9 +119,7 @@ class Checks:
     def _compare(self, account_id: int, counters: Hash, names: set[str]) -> None:
         recorded = {row.serial for row in self._postgres.transactions.values() if row.account_id == account_id}
         pending = self._redis.pending_of(account_id, self._redis.run)
-        in_flight = [
-            move for name, move in counters.moves.items() if name in pending and move.serial not in recorded
-        ]
+        in_flight = [move for name, move in counters.moves.items() if name in pending and move.serial not in recorded]
         balance, held = self._postgres.funds(account_id)
         for name in sorted(names):
             true = {"b": balance, "h": held}.get(name)

@@ -125,7 +125,11 @@ class PostgresServer:
         old = self.profiles[profile_id]
         new = self.profiles[profile_id] = replace(old, **values)  # type: ignore[arg-type]
         if old != new:
-            shape = (old.limit_minor is None, old.window, old.shared) != (new.limit_minor is None, new.window, new.shared)
+            shape = (old.limit_minor is None, old.window, old.shared) != (
+                new.limit_minor is None,
+                new.window,
+                new.shared,
+            )
             self._bump(old.account_id, "profile", profile_id, reshaped=shape)
 
     def change_card(self, token: str, **values: object) -> None:

@@ -14,11 +14,15 @@ _WINDOWS = [Window.TRANSACTION, Window.DAILY, Window.DAILY, Window.WEEKLY, Windo
 _ZONES = ["UTC", "America/New_York", "Asia/Tokyo"]
 _LISTS: list[tuple[str, ...]] = [(), (), ("5812",), ("5000-5999", "7995"), ("7995",)]
 _MCCS = ["5812", "5812", "5411", "7995"]
-_KINDS = [Kind.AUTHORIZATION] * 6 + [Kind.FINANCIAL_AUTHORIZATION] * 3 + [
-    Kind.CREDIT_AUTHORIZATION,
-    Kind.FINANCIAL_CREDIT_AUTHORIZATION,
-    Kind.BALANCE_INQUIRY,
-]
+_KINDS = (
+    [Kind.AUTHORIZATION] * 6
+    + [Kind.FINANCIAL_AUTHORIZATION] * 3
+    + [
+        Kind.CREDIT_AUTHORIZATION,
+        Kind.FINANCIAL_CREDIT_AUTHORIZATION,
+        Kind.BALANCE_INQUIRY,
+    ]
+)
 _HOUR_US = 3_600_000_000
 # The morning after, the same day in one zone and another in the next; weeks and months apart.
 _INSTANTS = [START_US + hours * _HOUR_US for hours in (-500, -14, -9, -1, -1, -1)]
@@ -155,7 +159,9 @@ def _change_and_back(world: World) -> None:
 
 def _change_user(world: World) -> None:
     users = world.postgres.users
-    world.postgres.change_user(world.chance.choice(sorted(users)), world.chance.choice(["active", "active", "suspended"]))
+    world.postgres.change_user(
+        world.chance.choice(sorted(users)), world.chance.choice(["active", "active", "suspended"])
+    )
 
 
 def _change_account(world: World) -> None:
@@ -209,6 +215,10 @@ def _abandon(world: World) -> None:
         world.chance.choice(world.sent).flight.abandoned = True
 
 
+def _wipe(world: World) -> None:
+    world.redis.wipe()
+
+
 def _crash(world: World) -> None:
     world.crash(world.chance.choice([0, 1]))
 
@@ -222,13 +232,21 @@ def _lose_listener(world: World) -> None:
 
 
 Event = Callable[[World], None]
-_CHANGES: list[Event] = [_change_card, _change_card, _change_profile, _change_and_back, _change_user, _change_account, _fund]
+_CHANGES: list[Event] = [
+    _change_card,
+    _change_card,
+    _change_profile,
+    _change_and_back,
+    _change_user,
+    _change_account,
+    _fund,
+]
 _FAULTS: list[Event] = [
     _redis_errors,
     _postgres_errors,
     _restart_old,
     _abandon,
-    lambda world: world.redis.wipe(),
+    _wipe,
     lambda world: world.redis.restart(None),
     _crash,
     _crash,
@@ -258,6 +276,7 @@ THEMES = {
     "shapes": Theme([_change_and_back, _change_and_back, _change_card], 8, spans_s=(0.8,), one_card=True),
     "faults": Theme(_FAULTS, 10),
     "restarts": Theme([_restart_old, _restart_old, _reap], 5, spans_s=(0.8,), repeats=((1,),)),
+    "rebuilds": Theme([_fund, _fund, _wipe, _crash], 12, spans_s=(0.5,), repeats=((2, 4),), one_card=True),
     "commits": Theme([_postgres_errors, _postgres_errors, _redis_errors, _crash, _reap], 8, repeats=((1, 2), (2, 4))),
     "releases": Theme([_postgres_refuses], 4, spans_s=(0.3,), patience_s=(0.06, 0.4), one_card=True, late_fault=0.7),
 }

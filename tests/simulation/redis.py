@@ -56,7 +56,9 @@ class Contents:
 class RedisServer:
     """One server. Fences can be taken out by name: see tests/simulation/breaks.py."""
 
-    def __init__(self, now_ms: Callable[[], int], *, record_ttl_ms: int, counters_ttl_ms: int, broken: str = "") -> None:
+    def __init__(
+        self, now_ms: Callable[[], int], *, record_ttl_ms: int, counters_ttl_ms: int, broken: str = ""
+    ) -> None:
         self.now_ms = now_ms
         self.record_ttl_ms = record_ttl_ms
         self.counters_ttl_ms = counters_ttl_ms

@@ -17,7 +17,7 @@ from tests.simulation.explore import first_failure, run_seed
 from tests.simulation.loop import PROCESS, SimulatedLoop
 from tests.simulation.program import THEMES
 
-SCHEDULES_PER_THEME = 260
+SCHEDULES_PER_THEME = 225
 BREAK_SEEDS_MAX = 400
 
 
@@ -50,7 +50,17 @@ def test_two_seeds_take_different_turns() -> None:
 
 
 def test_a_failing_seed_prints_itself_and_replays_in_another_process() -> None:
-    command = [sys.executable, "-m", "tests.simulation.explore", "--runs", "20", "--break", "no_epoch_fence", "--theme", "faults"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.simulation.explore",
+        "--runs",
+        "20",
+        "--break",
+        "no_epoch_fence",
+        "--theme",
+        "faults",
+    ]
     printed = [
         subprocess.run(
             command,

@@ -83,7 +83,9 @@ class LossyWire:
             self._send(fail, NotDelivered())
         else:
             self._send(fail, AnswerLost())
-            self._loop.call_later(self._chance.random() * 4 * weather.slow_max_s, carry_out_unheard, context=self._outside)
+            self._loop.call_later(
+                self._chance.random() * 4 * weather.slow_max_s, carry_out_unheard, context=self._outside
+            )
         return await answer  # type: ignore[no-any-return]
 
     def _send(self, callback: Callable[..., object], *args: object) -> None:

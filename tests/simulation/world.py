@@ -67,7 +67,10 @@ class World:
         self.loop = SimulatedLoop(random.Random(seed ^ 0x5EED))
         self.clock = SimulatedClock(self.loop)
         self.redis = RedisServer(
-            self.now_ms, record_ttl_ms=RECORD_TTL_MS, counters_ttl_ms=self.chance.choice(COUNTERS_TTLS_MS), broken=broken
+            self.now_ms,
+            record_ttl_ms=RECORD_TTL_MS,
+            counters_ttl_ms=self.chance.choice(COUNTERS_TTLS_MS),
+            broken=broken,
         )
         self.postgres = PostgresServer(self.now_ms, broken=broken)
         self.postgres.on_notify = self._notify
@@ -156,7 +159,9 @@ class World:
         first = True
         while True:
             worker.lost = asyncio.Event()
-            worker.listener = Listener(lambda change: self.loop.in_process(worker.process, worker.directory.notified, change))
+            worker.listener = Listener(
+                lambda change: self.loop.in_process(worker.process, worker.directory.notified, change)
+            )
             await asyncio.sleep(0)
             self.postgres.listeners.append(worker.listener)
             worker.directory.listening = True
@@ -215,4 +220,3 @@ class World:
 
     def alive(self) -> list[Sent]:
         return [sent for sent in self.sent if not self.loop.is_dead(sent.process)]
-

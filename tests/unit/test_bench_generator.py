@@ -44,11 +44,11 @@ class Service(authorization_pb2_grpc.AuthorizationServiceServicer):
         async for request in requests:
             waiting.append(request)
             if len(waiting) == 3:
-                for late in reversed(waiting):  # never in the order of the questions
-                    yield self._result(late)
+                # Never in the order of the questions, and some together.
+                yield pb.AuthorizeResults(results=[self._result(waiting[2])])
+                yield pb.AuthorizeResults(results=[self._result(waiting[1]), self._result(waiting[0])])
                 waiting.clear()
-        for late in waiting:
-            yield self._result(late)
+        yield pb.AuthorizeResults(results=[self._result(late) for late in waiting])
 
     async def BatchAuthorize(self, request, context):  # noqa: N802, ARG002
         return pb.BatchAuthorizeResponse(results=[self._result(one) for one in request.requests])
