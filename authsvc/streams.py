@@ -11,7 +11,7 @@ from authsvc.codec import Malformed
 from authsvc.flight import Flight
 from authsvc.v1 import authorization_pb2 as pb
 
-# Of answers that are ready together, as many go into one message: it stays far below the least size that callers accept.
+# So many answers that are ready together go into one message: far below the least size that callers accept.
 TOGETHER_MAX: Final = 256
 
 

@@ -107,6 +107,6 @@ class Link:
 
 
 def run_of(info: bytes) -> str:
-    """Which process, and which of its reigns as a master: one that was demoted and promoted again may have lost writes."""
+    """Which process, and which of its reigns as a master: demoted and promoted again, it may have lost writes."""
     said = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
     return f"{said['run_id'][:_RUN_CHARACTERS]}-{said['master_replid'][:_RUN_CHARACTERS]}"

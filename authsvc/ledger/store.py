@@ -49,13 +49,14 @@ class PostgresLedger:
     ) -> None:
         """`recorders` serves the batches (see `open_recorders`), `pool` everything else.
 
-        `record_ttl_ms` as in `RedisCounters`: once a record has expired, a late duplicate makes a second reservation of the
-        same name, so a row half as old is not taken for the owner of a reservation that is still pending.
+        `record_ttl_ms` as in `RedisCounters`: once a record has expired, a late duplicate makes a second reservation of
+        the same name, so a row half as old is not taken for the owner of a reservation that is still pending.
         """
         self._pool = pool
         self._recorders = recorders
         self._acquire_timeout_s = acquire_timeout_ms / 1000
         self._fresh_ms = record_ttl_ms // 2
+        self._resting: list[Connection] = []
 
     async def record(self, rows: Sequence[Row]) -> list[Inserted | Stored | Fenced]:
         """See `Ledger.record`."""
@@ -163,12 +164,11 @@ class PostgresLedger:
     @asynccontextmanager
     async def _committing(self) -> AsyncIterator[Connection]:
         """Tells a commit that cannot have happened from one whose fate is unknown."""
-        try:
-            connection = await self._recorders.acquire(timeout=self._acquire_timeout_s)
-        except (*_NOT_COMMITTED, *_GONE) as error:
-            raise Unavailable("database") from error
+        connection = await self._recorder()
+        sound = False
         try:
             yield connection
+            sound = True
         except _NOT_COMMITTED as error:
             raise Unavailable("database") from error
         except _GONE as error:
@@ -176,7 +176,22 @@ class PostgresLedger:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             raise RowRefused from error
         finally:
+            if sound:
+                self._resting.append(connection)
+            else:
+                await self._recorders.release(connection)
+
+    async def _recorder(self) -> Connection:
+        """A connection that the last batch left, or one of the pool: to give it back each time costs as much as a query."""
+        while self._resting:
+            connection = self._resting.pop()
+            if not connection.is_closed():
+                return connection
             await self._recorders.release(connection)
+        try:
+            return await self._recorders.acquire(timeout=self._acquire_timeout_s)
+        except (*_NOT_COMMITTED, *_GONE) as error:
+            raise Unavailable("database") from error
 
 
 async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) -> asyncpg.Pool:
