@@ -17,6 +17,8 @@ from authsvc.errors import StartupRefused
 from authsvc.settings import Settings, environment_of
 
 _RESTART_PAUSE_S: Final = 0.5
+# What a worker may take to stop beyond the time that requests in flight have.
+_HANG_S: Final = 5.0
 SERVERS_FILE: Final = "servers.json"
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,16 @@ class _Workers:
         self._stopping.set()
         for process in list(self._processes.values()):
             process.terminate()
+        # A worker that hangs must not keep the others' servers, or a deployment, waiting.
+        last_call = threading.Timer(self._settings.drain_timeout_ms / 1000 + _HANG_S, self._kill)
+        last_call.daemon = True
+        last_call.start()
+
+    def _kill(self) -> None:
+        for index, process in self._processes.items():
+            if process.poll() is None:
+                _log.error("worker %d did not stop in time and is killed", index)
+                process.kill()
 
     def _keep(self, index: int) -> None:
         while not self._stopping.is_set():
