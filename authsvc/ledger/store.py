@@ -1,7 +1,7 @@
 """The `Ledger` port on PostgreSQL: the only truth. One statement records a batch, under the fence of both versions."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -182,12 +182,14 @@ class PostgresLedger:
                 await self._recorders.release(connection)
 
     async def _recorder(self) -> Connection:
-        """A connection that the last batch left, or one of the pool: to give it back each time costs as much as a query."""
+        """The connection that the last batch left, or one of the pool: to give it back each time costs a query's time."""
         while self._resting:
             connection = self._resting.pop()
-            if not connection.is_closed():
-                return connection
-            await self._recorders.release(connection)
+            # A connection that is lost while nobody uses it goes back to the pool by itself.
+            with suppress(asyncpg.InterfaceError):
+                if not connection.is_closed():
+                    return connection
+                await self._recorders.release(connection)
         try:
             return await self._recorders.acquire(timeout=self._acquire_timeout_s)
         except (*_NOT_COMMITTED, *_GONE) as error:
