@@ -16,7 +16,7 @@ ROOM: Final = 1.5
 # What the callers look like: four connections, as from four replicas of a caller.
 CONNECTIONS: Final = 4
 UNARY_IN_FLIGHT: Final = 16
-STREAM_IN_FLIGHT: Final = 64
+STREAM_IN_FLIGHT: Final = 128
 BATCH_IN_FLIGHT: Final = 1
 BATCH_SIZE: Final = 100
 TOUCH_MAX_S: Final = 120.0

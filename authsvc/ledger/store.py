@@ -182,7 +182,7 @@ class PostgresLedger:
                 await self._recorders.release(connection)
 
     async def _recorder(self) -> Connection:
-        """The connection that the last batch left, or one of the pool: to give it back each time costs a query's time."""
+        """What the last batch left, or one of the pool: to give it back each time costs as much as a query."""
         while self._resting:
             connection = self._resting.pop()
             # A connection that is lost while nobody uses it goes back to the pool by itself.

@@ -278,5 +278,5 @@ async def real_place(database_url: str, redis_url: str, program: Program = PROGR
     finally:
         await redis.aclose()
         await counters.close()
-        await recorders.close()
-        await pool.close()
+        recorders.terminate()
+        pool.terminate()
