@@ -15,7 +15,7 @@ FIRST_GUESS: Final[dict[Mode, int]] = {"echo": 9_000, "unary": 6_000, "stream": 
 ROOM: Final = 1.5
 # What the callers look like: four connections, as from four replicas of a caller.
 CONNECTIONS: Final = 4
-UNARY_IN_FLIGHT: Final = 16
+UNARY_IN_FLIGHT: Final = 32
 STREAM_IN_FLIGHT: Final = 128
 BATCH_IN_FLIGHT: Final = 1
 BATCH_SIZE: Final = 100

@@ -263,6 +263,8 @@ class Directory:
             if card is not None and concerned(card):
                 del self._cards[token]
                 entry.tokens.discard(token)
+        if not entry.tokens:
+            self._forget_account(entry)
 
     def _forget_account(self, entry: _Entry) -> None:
         for token in entry.tokens:

@@ -189,6 +189,7 @@ class RealPlace:
 
     async def versions(self, account_id: int) -> tuple[int, int]:
         row = await self.pool.fetchrow("SELECT config_version, counter_epoch FROM accounts WHERE id = $1", account_id)
+        assert row is not None
         return row["config_version"], row["counter_epoch"]
 
     async def balance_minor(self, account_id: int) -> int:
@@ -206,12 +207,10 @@ def _column(name: str, value: Any) -> tuple[str, Any]:
             return "spend_limit_duration", value.name.lower() if value is not None else None
         case "shared":
             return "limit_scope", "shared" if value else "card"
-        case "profile_id":
-            return "spending_profile_id", value
         case "allowed" | "blocked":
             return f"{name}_categories", orjson.dumps(list(value)).decode()
         case _:
-            return name, value
+            return {"profile_id": "spending_profile_id"}.get(name, name), value
 
 
 def _decimal(minor: int | None) -> Decimal | None:

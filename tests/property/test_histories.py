@@ -5,17 +5,15 @@ rows (tests/simulation/postgres.py, without its fences) and judges with tests/si
 """
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
-from hypothesis import strategies as st
 
 from authsvc.answers import Answer
 from authsvc.clock import SystemClock
@@ -26,17 +24,17 @@ from authsvc.ports import Ask, AuthorizationRequest, Reserved
 from authsvc.reaper import Reaper
 from loader.directory import Directory
 from rules.plan import plan_for
-from rules.reasons import REASON_OF_LIMIT_CHECK, Decision, Kind, Reason, Window
+from rules.reasons import REASON_OF_LIMIT_CHECK, Decision, Kind, Reason
 from tests.behaviour.places import Program, RealPlace, SimulatedPlace, insert_program, real_place, simulated_place
 from tests.behaviour.test_ledger import request as plain_request
+from tests.property.histories import Again, Change, Send, Wipe, programs, steps, zones
 from tests.simulation.model import Judgement, judge, spendings
-from tests.simulation.postgres import AccountRow, CardRow, ProfileRow, TransactionRow, UserRow
+from tests.simulation.postgres import TransactionRow
 
 EXAMPLES = 120
 NOON_US = 1_773_576_000_000_000  # 2026-03-15 12:00 UTC, a Sunday
 HOUR_US = 3_600_000_000
 PATIENCE_S = 60.0
-_numbers = itertools.count(1_000)
 
 
 class Observed:
@@ -50,104 +48,6 @@ class Observed:
 
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_: None
-
-
-class Send(NamedTuple):
-    """Requests that are sent at once: each to one worker, some of them also to the other. One is a request by itself."""
-
-    requests: list[tuple[int, Kind, int, int, bool]]
-    twice: bool
-
-
-class Again(NamedTuple):
-    """An earlier request once more, with its own body or another one."""
-
-    which: int
-    same_body: bool
-
-
-class Change(NamedTuple):
-    table: str
-    which: int
-    values: dict[str, Any]
-
-
-class Wipe(NamedTuple):
-    """Redis loses everything."""
-
-
-amounts = st.sampled_from([0, 1, 10, 20, 30, 50])
-windows = st.none() | st.sampled_from([window for window in Window if window is not Window.UNSPECIFIED])
-limits = st.none() | st.sampled_from([0, 40, 60, 100])
-zones = st.sampled_from(["UTC", "Asia/Tokyo", "America/New_York"])
-lists = st.sampled_from([(), (), (), ("5812",), ("3000-3299", "5411"), ("5000-5999",)])
-kinds = st.sampled_from([Kind.AUTHORIZATION] * 4 + [Kind.FINANCIAL_AUTHORIZATION] * 2 + list(Kind)[2:])
-one_request = st.tuples(st.integers(0, 2), kinds, amounts, st.sampled_from([-400, -13, -13, -1, 0]), st.booleans())
-changes = st.one_of(
-    st.builds(Change, st.just("cards"), st.integers(0, 2), st.fixed_dictionaries({"limit_minor": limits})),
-    st.builds(Change, st.just("cards"), st.integers(0, 2), st.fixed_dictionaries({"window": windows})),
-    st.builds(
-        Change,
-        st.just("cards"),
-        st.integers(0, 2),
-        st.fixed_dictionaries({"status": st.sampled_from(["active", "inactive"])}),
-    ),
-    st.builds(
-        Change,
-        st.just("spending_profiles"),
-        st.just(0),
-        st.fixed_dictionaries({"limit_minor": limits, "window": windows}),
-    ),
-    st.builds(Change, st.just("spending_profiles"), st.just(0), st.fixed_dictionaries({"shared": st.booleans()})),
-    st.builds(
-        Change, st.just("spending_profiles"), st.just(0), st.fixed_dictionaries({"allowed": lists, "blocked": lists})
-    ),
-    st.builds(
-        Change,
-        st.just("users"),
-        st.just(0),
-        st.fixed_dictionaries({"status": st.sampled_from(["active", "suspended"])}),
-    ),
-    st.builds(Change, st.just("accounts"), st.just(0), st.fixed_dictionaries({"timezone": zones})),
-    st.builds(Change, st.just("accounts"), st.just(0), st.fixed_dictionaries({"balance_check": st.booleans()})),
-    st.builds(
-        Change, st.just("accounts"), st.just(0), st.fixed_dictionaries({"balance_minor": st.sampled_from([0, 70, 500])})
-    ),
-)
-steps = st.lists(
-    st.one_of(
-        st.builds(Send, st.lists(one_request, min_size=1, max_size=1), st.booleans()),
-        st.builds(Send, st.lists(one_request, min_size=1, max_size=1), st.booleans()),
-        st.builds(Send, st.lists(one_request, min_size=2, max_size=6), st.booleans()),
-        st.builds(Again, st.integers(0, 30), st.booleans()),
-        changes,
-        st.builds(Wipe),
-    ),
-    min_size=8,
-    max_size=20,
-)
-
-
-@st.composite
-def programs(draw: st.DrawFn) -> Program:
-    """One business with a cardholder, a profile and three cards, the last of them without a profile."""
-    number = next(_numbers)
-    account = AccountRow(number, "active", "UTC", True, draw(st.sampled_from([60, 200, 1_000])))
-    profile = ProfileRow(number, number, draw(limits), draw(windows), draw(st.booleans()), draw(lists), draw(lists))
-    cards = [
-        CardRow(
-            number * 10 + i,
-            number,
-            number,
-            number if i < 2 else None,
-            f"card-{number}-{i}",
-            "active",
-            draw(limits),
-            draw(windows),
-        )
-        for i in range(3)
-    ]
-    return Program([account], [UserRow(number, number, "active")], [profile], cards)
 
 
 class History:
