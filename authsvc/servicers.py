@@ -86,24 +86,14 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     @_guarded
     async def Authorize(self, message: pb.AuthorizeRequest, context: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
         """One decision."""
-        landed: asyncio.Future[Flight] = asyncio.get_running_loop().create_future()
-
-        def done(flight: Flight) -> None:
-            if not landed.done():
-                landed.set_result(flight)
-
-        flight = self._submit(message, self._patience_s(context), done)
+        landed: asyncio.Future[pb.AuthorizeResponse] = asyncio.get_running_loop().create_future()
+        flight = self._submit(message, self._patience_s(context), functools.partial(self._land, landed))
         try:
-            await landed
+            return await landed
         except asyncio.CancelledError:
             # The caller is gone: whatever is not recorded yet must not be.
             flight.abandoned = True
             raise
-        if flight.error is not None:
-            raise flight.error
-        response = pb.AuthorizeResponse()
-        self._respond(response, flight)
-        return response
 
     @_guarded
     async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
@@ -201,6 +191,17 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     def _submit(self, message: pb.AuthorizeRequest, patience_s: float, done: Callable[[Flight], None]) -> Flight:
         request = codec.request_of(message, self._clock.now_us())
         return self._decider.submit(request, self._clock.monotonic_s() + patience_s, done)
+
+    def _land(self, landed: asyncio.Future[pb.AuthorizeResponse], flight: Flight) -> None:
+        """Answers are made here, one after the other for a whole batch, and not each when its call is woken up."""
+        if landed.done():
+            return
+        if flight.error is not None:
+            landed.set_exception(flight.error)
+            return
+        response = pb.AuthorizeResponse()
+        self._respond(response, flight)
+        landed.set_result(response)
 
     def _submit_to(
         self,
