@@ -19,7 +19,7 @@ from rules.types import Limit
 _CHUNK: Final = 2_000
 _QUERIES: Final = Path(__file__).with_name("snapshot.sql").read_text(encoding="utf-8")
 _SQL: Final = dict(re.findall(r"-- name: (\w+)\n(.*?)(?=\n-- name|\Z)", _QUERIES, re.DOTALL))
-_BY_TOKEN: Final = _SQL["cards"].replace("{which}", "c.lithic_card_token = ANY($1::text[])")
+BY_TOKEN: Final = _SQL["cards"].replace("{which}", "c.lithic_card_token = ANY($1::text[])")
 _ALL: Final = _SQL["cards"].replace("{which}", "c.lithic_card_token IS NOT NULL") + "\nORDER BY a.id, c.id LIMIT $1"
 _WINDOWS: Final = {window.name.lower(): window for window in Window if window is not Window.UNSPECIFIED}
 
@@ -39,7 +39,7 @@ class PostgresSource:
     async def cards(self, tokens: Sequence[str]) -> list[CardRecord]:
         """See `Source.cards`."""
         async with self._snapshot() as connection:
-            rows = await connection.fetch(_BY_TOKEN, list(tokens))
+            rows = await connection.fetch(BY_TOKEN, list(tokens))
             profiles = await self._profiles(connection, rows)
         return [_record(row, profiles) for row in rows]
 

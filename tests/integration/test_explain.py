@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,8 @@ import pytest
 
 from authsvc.embedded import Servers
 from authsvc.ledger.partitions import create_ahead
+from authsvc.ledger.queries import SQL
+from loader.source import BY_TOKEN
 
 # 100 accounts of 20 cards each, 40,000 transactions over four months; each table has rows enough to make a scan dear.
 DATA_SQL = """
@@ -136,6 +138,34 @@ async def test_every_hot_query_uses_its_index_and_scans_no_table(traffic: asyncp
         assert (name, scanned) == (name, [])
         assert (name, {entry for entry in used if index not in entry}) == (name, set())
         assert (name, bool(used)) == (name, True)
+
+
+# The engine's own statements, as they stand in its .sql files: arguments, then the indexes they must use.
+DAY = (datetime(2026, 2, 3, tzinfo=UTC), datetime(2026, 2, 4, tzinfo=UTC))
+OWN_QUERIES: dict[str, tuple[str, list[object], set[str]]] = {
+    "load": (
+        SQL["load"],
+        [7, [77], [DAY[0]], [DAY[1]], [7], [DAY[0]], [DAY[1]]],
+        {
+            "transactions_2026_02_card_id_transaction_date_idx",
+            "transactions_2026_02_spending_profile_id_transaction_date_idx",
+            "transactions_2026_02_account_id_idx",
+        },
+    ),
+    "stored": (SQL["stored"], [["request-20000"]], {"request_keys_pkey", "transactions_2026_03_pkey"}),
+    "remembered": (SQL["remembered"], [["request-20000"], 60_000], {"request_keys_pkey"}),
+    "cards of the directory": (BY_TOKEN, [["card-7", "card-77"]], {"cards_lithic_card_token_key"}),
+}
+LARGE = ("cards", "request_keys", "transactions_2026")
+
+
+@pytest.mark.parametrize("name", OWN_QUERIES)
+async def test_what_the_engine_asks_uses_the_indexes_made_for_it(traffic: asyncpg.Connection, name: str) -> None:
+    query, arguments, indexes = OWN_QUERIES[name]
+    nodes = await _plan(traffic, query, *arguments)
+    scanned = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert [table for table in scanned if table.startswith(LARGE)] == []
+    assert indexes <= {node["Index Name"] for node in nodes if "Index Name" in node}
 
 
 async def test_a_window_reads_only_the_partitions_it_touches(traffic: asyncpg.Connection) -> None:
