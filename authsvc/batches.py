@@ -10,6 +10,8 @@ from authsvc.flight import Flight
 
 # A busy loop hands over arrivals a few at a turn; when so many turns brought none, the burst is over.
 _QUIET_TURNS: Final = 6
+# From here on a round trip is shared well enough; while it is under way, the rest can arrive.
+_GATHER_MAX: Final = 32
 
 
 class Batches:
@@ -62,7 +64,7 @@ class Batches:
     async def _gather(self) -> None:
         """Lets those in who are arriving just now. Idle, it costs a few empty turns of the loop: microseconds."""
         quiet_turns, seen = 0, len(self._waiting)
-        while quiet_turns < _QUIET_TURNS and seen < self._batch_max:
+        while quiet_turns < _QUIET_TURNS and seen < _GATHER_MAX:
             await asyncio.sleep(0)
             quiet_turns = quiet_turns + 1 if len(self._waiting) == seen else 0
             seen = len(self._waiting)
