@@ -224,7 +224,7 @@ def write_response(response: pb.AuthorizeResponse, answer: Answer, elapsed_us: i
 
 
 def _fill(message: types.Check, check: Check, scene: Scene) -> None:
-    made: Any = check  # as in response_of
+    made: Any = check  # as in write_response
     message.name, message.result, message.window = made.name, made.result, made.window
     level: Any = LEVEL_OF_CHECK[check.name]
     message.level = level
@@ -248,7 +248,7 @@ def set_timestamp(timestamp: Timestamp, instant_us: int) -> None:
 def spending_power_of(power: SpendingPower) -> pb.GetSpendingPowerResponse:
     """What a card may still spend, on the wire."""
     account = power.card.account
-    state: Any = power.card_state  # as in response_of
+    state: Any = power.card_state  # as in write_response
     response = pb.GetSpendingPowerResponse(
         card_token=power.card.token,
         currency=account.currency,
