@@ -9,9 +9,9 @@ from typing import Any, Final
 from authsvc.flight import Flight
 
 # A busy loop hands over arrivals a few at a turn; when so many turns brought none, the burst is over.
-_QUIET_TURNS: Final = 6
+_QUIET_TURNS: Final = 16
 # From here on a round trip is shared well enough; while it is under way, the rest can arrive.
-_GATHER_MAX: Final = 32
+_GATHER_MAX: Final = 64
 
 
 class Batches:

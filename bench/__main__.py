@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def main(seconds: Seconds = 5.0, rounds: Rounds = 3, out: Out = LATEST, *, with_memory: WithMemory = True) -> None:
+def main(seconds: Seconds = 1.5, rounds: Rounds = 9, out: Out = LATEST, *, with_memory: WithMemory = True) -> None:
     """Measure throughput beside a no-op echo. Exits 1 when an answer was an error or the books are wrong."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="authsvc-bench-") as folder, Servers.start(None) as servers:
@@ -85,7 +85,7 @@ def _plan(servers: Servers, seconds: float, rounds: int) -> phases.Plan:
     return phases.Plan(
         run=uuid.uuid4().hex[:8],
         seconds=seconds,
-        warmup_s=1.0,
+        warmup_s=0.5,
         rounds=rounds,
         transacted_at_us=SystemClock().now_us(),
         database_url=servers.database_url,
@@ -106,9 +106,9 @@ def _phases(echo: processes.Process, service: processes.Process, shape: dataset.
         Phase("Authorize, hot", "unary", port, hot, pid, CONNECTIONS, UNARY_IN_FLIGHT),
         Phase("AuthorizeStream", "stream", port, spread, pid, CONNECTIONS, STREAM_IN_FLIGHT),
         Phase("AuthorizeStream, hot", "stream", port, hot, pid, CONNECTIONS, STREAM_IN_FLIGHT),
-        Phase("BatchAuthorize of 100", "batch", port, spread, pid, CONNECTIONS, BATCH_IN_FLIGHT),
-        Phase("procedure", None, 0, spread, 0, PROCEDURE_CONNECTIONS, 1),
         Phase("procedure, hot", None, 0, hot, 0, PROCEDURE_CONNECTIONS, 1),
+        Phase("procedure", None, 0, spread, 0, PROCEDURE_CONNECTIONS, 1),
+        Phase("BatchAuthorize of 100", "batch", port, spread, pid, CONNECTIONS, BATCH_IN_FLIGHT),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The phases of a run, in rounds: what is compared is measured close together, because machines are noisy."""
+"""The phases of a run, in many short rounds: what is compared is measured seconds apart, because machines are noisy."""
 
 import dataclasses
 from collections import defaultdict
