@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 import grpc
 
 from authsvc import codec
+from authsvc.answers import Answer
 from authsvc.clock import Clock
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
@@ -226,9 +227,10 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         assert answer is not None
         elapsed_s = self._clock.monotonic_s() - flight.started_s
         self.metrics.decided(answer.decision, answer.reason, elapsed_s, replayed=answer.replayed)
-        codec.write_response(response, answer, round(elapsed_s * 1e6), list_checks=flight.request.explain)
+        elapsed_us = round(elapsed_s * 1e6)
+        codec.write_response(response, answer, elapsed_us, list_checks=flight.request.explain)
         if self._log is not None:
-            self._note(flight, response)
+            self._note(flight, answer, elapsed_us)
 
     def _write(self, result: pb.AuthorizeResult, outcome: Outcome) -> None:
         """One of many: a decision, or why there is none."""
@@ -247,29 +249,29 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         if isinstance(error, InvalidRequest):
             result.error.field = error.field
 
-    def _note(self, flight: Flight, response: pb.AuthorizeResponse) -> None:
+    def _note(self, flight: Flight, answer: Answer, elapsed_us: int) -> None:
         """One structured line a decision; the lines of one turn of the loop go out in one write."""
-        assert flight.answer is not None
+        request = flight.request
         if not self._log_lines:
             asyncio.get_running_loop().call_soon(self._write_lines)
         self._log_lines.append(
             {
                 "event": "decision",
                 "at_us": self._clock.now_us(),
-                "request_id": response.request_id,
-                "card_token": flight.request.card_token,
-                "decision": flight.answer.decision.name,
-                "reason": flight.answer.reason.name,
-                "kind": flight.request.kind.name,
-                "amount_minor": flight.request.amount_minor,
-                "approved_minor": response.approved_minor,
-                "currency": flight.request.currency,
-                "mcc": flight.request.mcc,
-                "transaction_id": response.transaction_id,
-                "config_version": response.config_version,
-                "replayed": response.replayed,
+                "request_id": request.request_id,
+                "card_token": request.card_token,
+                "decision": answer.decision.name,
+                "reason": answer.reason.name,
+                "kind": request.kind.name,
+                "amount_minor": request.amount_minor,
+                "approved_minor": answer.approved_minor,
+                "currency": request.currency,
+                "mcc": request.mcc,
+                "transaction_id": answer.transaction_id or 0,
+                "config_version": answer.config_version,
+                "replayed": answer.replayed,
                 "attempts": flight.attempts,
-                "elapsed_us": response.elapsed_us,
+                "elapsed_us": elapsed_us,
             }
         )
 
