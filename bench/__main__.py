@@ -53,7 +53,7 @@ async def _measure(
     plan = _plan(servers, seconds, rounds)
     results, of_memory = phases.Results(), phases.Results()
     steps = itertools.count()
-    total = 1 + 8 * rounds + (2 + 4 * rounds if with_memory else 0)
+    total = 1 + 9 * rounds + (2 + 4 * rounds if with_memory else 0)
     with _progress(console) as progress:
         bar = progress.add_task("starting", total=total)
 
@@ -63,9 +63,10 @@ async def _measure(
         with (
             processes.echo() as echo,
             processes.service(servers.database_url, servers.redis_url, folder / "service.log") as service,
+            processes.service(servers.database_url, servers.redis_url, folder / "pair.log", workers="2") as pair,
         ):
             await phases.touch(plan, _touch(service, shape), results, told)
-            await phases.run_rounds(plan, _phases(echo, service, shape), results, told)
+            await phases.run_rounds(plan, _phases(echo, service, pair, shape), results, told)
         urls = servers.valkey.url(1), servers.valkey.url(2)
         kept = await memory.measure(plan, urls, folder, of_memory, told) if with_memory else None
         progress.update(bar, description="done", completed=total)
@@ -98,7 +99,9 @@ def _touch(service: processes.Process, shape: dataset.Shape) -> Phase:
     return Phase("first touch, stream", "stream", service.port, cards, service.pid, CONNECTIONS, UNARY_IN_FLIGHT)
 
 
-def _phases(echo: processes.Process, service: processes.Process, shape: dataset.Shape) -> list[Phase]:
+def _phases(
+    echo: processes.Process, service: processes.Process, pair: processes.Process, shape: dataset.Shape
+) -> list[Phase]:
     spread, hot, port, pid = shape.spread, shape.hot, service.port, service.pid
     return [
         Phase("echo", "echo", echo.port, spread, echo.pid, CONNECTIONS, UNARY_IN_FLIGHT),
@@ -106,6 +109,8 @@ def _phases(echo: processes.Process, service: processes.Process, shape: dataset.
         Phase("Authorize, hot", "unary", port, hot, pid, CONNECTIONS, UNARY_IN_FLIGHT),
         Phase("AuthorizeStream", "stream", port, spread, pid, CONNECTIONS, STREAM_IN_FLIGHT),
         Phase("AuthorizeStream, hot", "stream", port, hot, pid, CONNECTIONS, STREAM_IN_FLIGHT),
+        # The same number in flight, on more connections: the kernel spreads connections over the workers.
+        Phase(report.HOT_PAIR, "stream", pair.port, hot, pair.pid, 2 * CONNECTIONS, STREAM_IN_FLIGHT // 2),
         Phase("procedure, hot", None, 0, hot, 0, PROCEDURE_CONNECTIONS, 1),
         Phase("procedure", None, 0, spread, 0, PROCEDURE_CONNECTIONS, 1),
         Phase("BatchAuthorize of 100", "batch", port, spread, pid, CONNECTIONS, BATCH_IN_FLIGHT),

@@ -9,7 +9,7 @@ import pytest
 from bench import cpu, rules_speed
 from bench.generator import Outcome
 from bench.phases import Results
-from bench.report import Target, as_json, write
+from bench.report import HOT_PAIR, Target, as_json, write
 from bench.rules_speed import Speed
 
 
@@ -31,7 +31,7 @@ def results() -> Results:
     found = Results()
     found.outcomes["echo"] = [outcome(1_000), outcome(4_000), outcome(2_000)]
     found.outcomes["Authorize"] = [outcome(500), outcome(3_000), outcome(1_200)]
-    for name in ("Authorize, hot", "AuthorizeStream", "AuthorizeStream, hot", "procedure", "procedure, hot"):
+    for name in ("Authorize, hot", "AuthorizeStream", "AuthorizeStream, hot", HOT_PAIR, "procedure", "procedure, hot"):
         found.outcomes[name] = [outcome(600), outcome(600), outcome(600)]
     return found
 
