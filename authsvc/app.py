@@ -18,10 +18,13 @@ from authsvc.counters.store import RedisCounters
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
 from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
-from authsvc.ledger.store import PostgresLedger, open_pool, open_recorders
+from authsvc.ledger.events import PostgresEventLedger
+from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
+from authsvc.lifecycle.apply import Lifecycle
+from authsvc.lifecycle.servicer import TransactionServicer
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
-from authsvc.server import Server
+from authsvc.server import AUTHORIZATION_SERVICE, TRANSACTION_SERVICE, Server
 from authsvc.servicers import AuthorizationServicer
 from authsvc.settings import Settings
 from loader.directory import Directory
@@ -104,20 +107,7 @@ async def wire(
     assert settings.database_url is not None
     assert settings.redis_url is not None
     metrics = Metrics()
-    timeout_ms = settings.pg_statement_timeout_ms
-    try:
-        pool = await open_pool(
-            settings.database_url,
-            size_min=settings.pg_pool_min,
-            size_max=settings.pg_pool_max,
-            idle_s=settings.pg_idle_s,
-            statement_timeout_ms=timeout_ms,
-        )
-        stack.callback(pool.terminate)
-        recorders = await open_recorders(settings.database_url, statement_timeout_ms=timeout_ms)
-        stack.callback(recorders.terminate)
-    except OSError as error:
-        raise StartupRefused("the database cannot be reached") from error
+    pool, recorders = await _connect(settings, stack)
     source = PostgresSource(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
     directory = Directory(
         source,
@@ -161,11 +151,32 @@ async def wire(
         streams_max=settings.streams_max,
         stream_in_flight_max=settings.stream_in_flight_max,
     )
-    server = Server(settings, servicer, extra)
+    transactions = TransactionServicer(Lifecycle(PostgresEventLedger(ledger), decider.repair), clock, metrics)
+    server = Server(settings, {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions}, extra)
     _gauges(metrics, directory, decider, servicer)
     for name, connections in (("ledger", pool), ("recorder", recorders)):
         metrics.pool(name, connections.get_size, connections.get_idle_size, connections.get_max_size)
     return Service(settings, clock, metrics, directory, watch, counters, ledger, decider, reaper, servicer, server)
+
+
+async def _connect(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, Pool]:
+    """The pool, and the pool of the batches."""
+    assert settings.database_url is not None
+    timeout_ms = settings.pg_statement_timeout_ms
+    try:
+        pool = await open_pool(
+            settings.database_url,
+            size_min=settings.pg_pool_min,
+            size_max=settings.pg_pool_max,
+            idle_s=settings.pg_idle_s,
+            statement_timeout_ms=timeout_ms,
+        )
+        stack.callback(pool.terminate)
+        recorders = await open_recorders(settings.database_url, statement_timeout_ms=timeout_ms)
+        stack.callback(recorders.terminate)
+    except OSError as error:
+        raise StartupRefused("the database cannot be reached") from error
+    return pool, recorders
 
 
 def _gauges(metrics: Metrics, directory: Directory, decider: Decider, servicer: AuthorizationServicer) -> None:

@@ -78,10 +78,10 @@ def request_of(message: pb.AuthorizeRequest, now_us: int) -> AuthorizationReques
         raise InvalidRequest("kind", "must be one of the known kinds" if message.kind else "is required")
     if not message.HasField("amount_minor"):
         raise InvalidRequest("amount_minor", "is required (0 is an account verification)")
-    amount = _amount("amount_minor", message.amount_minor, currency)
+    asked = amount("amount_minor", message.amount_minor, currency)
     hold = message.hold_minor
     if hold:
-        hold = _amount("hold_minor", hold, currency)
+        hold = amount("hold_minor", hold, currency)
     if not message.HasField("merchant"):
         raise InvalidRequest("merchant", "is required")
     merchant = message.merchant
@@ -98,16 +98,16 @@ def request_of(message: pb.AuthorizeRequest, now_us: int) -> AuthorizationReques
         raise InvalidRequest("merchant.amount_minor", "must not be negative")
     return AuthorizationRequest(
         kind,
-        max(amount, hold),
+        max(asked, hold),
         mcc,
-        _transacted_at_us(message, now_us),
+        past_us("transacted_at", message.transacted_at if message.HasField("transacted_at") else None, now_us),
         message.partial_approval_capable,
-        _identifier("request_id", message.request_id, _ID_MAX),
+        identifier("request_id", message.request_id, _ID_MAX),
         _fingerprint(message),
-        _identifier("card_token", message.card_token, _CARD_TOKEN_MAX),
+        card_token(message.card_token),
         currency,
-        amount,
-        _identifier("transaction_token", message.transaction_token, _ID_MAX) if message.transaction_token else "",
+        asked,
+        identifier("transaction_token", message.transaction_token, _ID_MAX) if message.transaction_token else "",
         _text("merchant.acceptor_id", merchant.acceptor_id, 64),
         _text("merchant.descriptor", merchant.descriptor, 255),
         _text("merchant.city", merchant.city, 64),
@@ -121,9 +121,27 @@ def request_of(message: pb.AuthorizeRequest, now_us: int) -> AuthorizationReques
     )
 
 
-def card_token_of(message: pb.GetSpendingPowerRequest) -> str:
+def card_token(value: str) -> str:
     """Raises `InvalidRequest` for a token that cannot be one."""
-    return _identifier("card_token", message.card_token, _CARD_TOKEN_MAX)
+    return identifier("card_token", value, _CARD_TOKEN_MAX)
+
+
+def is_mcc(text: str) -> bool:
+    """True for four digits."""
+    return text in _MCCS
+
+
+def check_merchant(merchant: types.Merchant) -> None:
+    """Raises `InvalidRequest` for a merchant that cannot be recorded."""
+    if merchant.country and not _CODE.fullmatch(merchant.country):
+        raise InvalidRequest("merchant.country", "must be empty or three capital letters (ISO 3166-1 alpha-3)")
+    for field, value, length_max in (
+        ("acceptor_id", merchant.acceptor_id, 64),
+        ("descriptor", merchant.descriptor, 255),
+        ("city", merchant.city, 64),
+        ("state", merchant.state, 64),
+    ):
+        _text(f"merchant.{field}", value, length_max)
 
 
 def instant_us_of(field: str, at: Timestamp) -> int:
@@ -133,16 +151,18 @@ def instant_us_of(field: str, at: Timestamp) -> int:
     return at.seconds * 1_000_000 + at.nanos // 1_000
 
 
-def _transacted_at_us(message: pb.AuthorizeRequest, now_us: int) -> int:
-    if not message.HasField("transacted_at"):
-        raise InvalidRequest("transacted_at", "is required")
-    at_us = instant_us_of("transacted_at", message.transacted_at)
+def past_us(field: str, at: Timestamp | None, now_us: int) -> int:
+    """An instant that is required and has happened, as far as clocks agree."""
+    if at is None:
+        raise InvalidRequest(field, "is required")
+    at_us = instant_us_of(field, at)
     if at_us > now_us + AHEAD_MAX_US:
-        raise InvalidRequest("transacted_at", "is more than five minutes ahead of the server's clock")
+        raise InvalidRequest(field, "is more than five minutes ahead of the server's clock")
     return at_us
 
 
-def _amount(field: str, amount_minor: int, currency: str) -> int:
+def amount(field: str, amount_minor: int, currency: str) -> int:
+    """An amount that the tables can hold, 0 or more, minor units."""
     if 0 <= amount_minor <= _ALWAYS_FITS_MINOR and currency in _WHOLE_HUNDREDTHS:
         return amount_minor
     if amount_minor < 0:
@@ -152,7 +172,8 @@ def _amount(field: str, amount_minor: int, currency: str) -> int:
     return amount_minor
 
 
-def _identifier(field: str, value: str, length_max: int) -> str:
+def identifier(field: str, value: str, length_max: int = _ID_MAX) -> str:
+    """What names something: printable ASCII."""
     if 0 < len(value) <= length_max and value.isascii() and value.isprintable():
         return value
     raise InvalidRequest(field, f"must be 1 to {length_max} printable ASCII characters")
@@ -182,6 +203,11 @@ def _fingerprint(message: pb.AuthorizeRequest) -> bytes:
         bare.CopyFrom(message)
         bare.explain = False
         message = bare
+    return fingerprint_of(message)
+
+
+def fingerprint_of(message: Message) -> bytes:
+    """Tells two bodies apart."""
     return hashlib.blake2b(message.SerializeToString(), digest_size=_FINGERPRINT_BYTES).digest()
 
 

@@ -1,9 +1,10 @@
 """The gRPC server: its options, its health, its reflection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
@@ -12,19 +13,24 @@ from grpc_reflection.v1alpha import reflection
 
 from authsvc import codec
 from authsvc.settings import Settings
-from authsvc.v1 import authorization_pb2
+from authsvc.v1 import authorization_pb2, transactions_pb2
 
-_DESCRIPTOR: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
-AUTHORIZATION_SERVICE: Final = _DESCRIPTOR.full_name
+_AUTHORIZATION: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
+_TRANSACTIONS: Final = transactions_pb2.DESCRIPTOR.services_by_name["TransactionService"]
+AUTHORIZATION_SERVICE: Final = _AUTHORIZATION.full_name
+TRANSACTION_SERVICE: Final = _TRANSACTIONS.full_name
+_DESCRIPTORS: Final = {descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS)}
 # The empty name stands for the server as a whole.
-_HEALTH_NAMES: Final = ("", AUTHORIZATION_SERVICE)
+_HEALTH_NAMES: Final = ("", *_DESCRIPTORS)
 
 
 class Server:
     """A server that is not serving until it is told so."""
 
-    def __init__(self, settings: Settings, servicer: object, extra: Iterable[grpc.GenericRpcHandler] = ()) -> None:
-        """`extra` handlers run beside the service, on the same stack."""
+    def __init__(
+        self, settings: Settings, servicers: Mapping[str, object], extra: Iterable[grpc.GenericRpcHandler] = ()
+    ) -> None:
+        """`servicers` by the full names of their services; `extra` handlers run beside them, on the same stack."""
         self._grpc = grpc.aio.server(
             options=[
                 # Workers share the port; the kernel spreads connections over them.
@@ -34,8 +40,11 @@ class Server:
                 ("grpc.max_send_message_length", -1),
             ]
         )
-        own = grpc.method_handlers_generic_handler(AUTHORIZATION_SERVICE, _methods(servicer))
-        self._grpc.add_generic_rpc_handlers((own, *extra))
+        own = [
+            grpc.method_handlers_generic_handler(name, _methods(_DESCRIPTORS[name], servicer))
+            for name, servicer in servicers.items()
+        ]
+        self._grpc.add_generic_rpc_handlers((*own, *extra))
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if settings.reflection:
@@ -63,10 +72,10 @@ class Server:
         await self._grpc.stop(grace_s)
 
 
-def _methods(servicer: object) -> dict[str, Any]:
+def _methods(descriptor: ServiceDescriptor, servicer: object) -> dict[str, Any]:
     """The service's methods by name. The generated way in would answer unreadable bytes with the parser's own words."""
     methods: dict[str, Any] = {}
-    for method in _DESCRIPTOR.methods:
+    for method in descriptor.methods:
         kind = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
         asked, answered = (GetMessageClass(end) for end in (method.input_type, method.output_type))
         methods[method.name] = kind(getattr(servicer, method.name), codec.reader(asked), answered.SerializeToString)

@@ -1,19 +1,18 @@
-"""The gRPC methods: a message in, a decision or a status out. All that a caller may be told goes through here."""
+"""The gRPC methods of AuthorizationService: a message in, a decision or a status out."""
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NoReturn
-
-import grpc
+from collections.abc import Callable
+from typing import Any
 
 from authsvc import codec
 from authsvc.answers import Answer
 from authsvc.clock import Clock
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
-from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, Unavailable, status_name
+from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, Overloaded, Unavailable
 from authsvc.flight import Flight
+from authsvc.guard import Context, Guarded, guarded, write_error
 from authsvc.logs import DecisionLog
 from authsvc.metrics import Metrics
 from authsvc.ports import Ledger
@@ -22,37 +21,8 @@ from authsvc.streams import Outcome, Refusal, Stream
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
 
-Context = grpc.aio.ServicerContext[Any, Any]
-_INTERNAL_TEXT: Final = "internal error"
 
-
-def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
-    """The status of an error, and what may be said of it."""
-    code = grpc.StatusCode[status_name(error)]
-    return code, _INTERNAL_TEXT if code is grpc.StatusCode.INTERNAL else str(error)
-
-
-def _guarded(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Turns errors into statuses. An exception that escapes a handler would send its text to the caller."""
-
-    @functools.wraps(method)
-    async def guarded(self: "AuthorizationServicer", message: Any, context: Context) -> Any:
-        try:
-            if isinstance(message, codec.Malformed):
-                message.refuse()
-            return await method(self, message, context)
-        except grpc.aio.AbortError:
-            raise
-        except AuthsvcError as error:
-            await self.abort(context, error)
-        except Exception as error:  # noqa: BLE001 - nothing of it may leave
-            self.metrics.failed(error)
-            await self.abort(context, error)
-
-    return guarded
-
-
-class AuthorizationServicer(AuthorizationServiceServicer):
+class AuthorizationServicer(AuthorizationServiceServicer, Guarded):
     """The service's methods. Holds no state but the streams that are open."""
 
     def __init__(  # noqa: PLR0913 - the use cases, what they tell of, and what bounds the calls
@@ -84,7 +54,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
 
     # --- methods ------------------------------------------------------------------------------------------------
 
-    @_guarded
+    @guarded
     async def Authorize(self, message: pb.AuthorizeRequest, context: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
         """One decision."""
         landed: asyncio.Future[pb.AuthorizeResponse] = asyncio.get_running_loop().create_future()
@@ -96,7 +66,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             flight.abandoned = True
             raise
 
-    @_guarded
+    @guarded
     async def AuthorizeStream(self, _: object, context: Context) -> None:  # noqa: N802 - gRPC's
         """Any number of decisions in flight on one connection."""
         if self._draining:
@@ -110,7 +80,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         finally:
             self._streams.discard(stream)
 
-    @_guarded
+    @guarded
     async def BatchAuthorize(self, message: pb.BatchAuthorizeRequest, context: Context) -> pb.BatchAuthorizeResponse:  # noqa: N802 - gRPC's
         """Up to 1,000 decisions, each on its own, order kept."""
         requests = message.requests
@@ -145,7 +115,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             self._write(response.results.add(), outcome)
         return response
 
-    @_guarded
+    @guarded
     async def Simulate(self, message: pb.AuthorizeRequest, _: Context) -> pb.AuthorizeResponse:  # noqa: N802 - gRPC's
         """The full evaluation; nothing is reserved or recorded."""
         started_s = self._clock.monotonic_s()
@@ -153,12 +123,12 @@ class AuthorizationServicer(AuthorizationServiceServicer):
         elapsed_us = round((self._clock.monotonic_s() - started_s) * 1e6)
         return codec.response_of(answer, elapsed_us, list_checks=True)
 
-    @_guarded
+    @guarded
     async def GetSpendingPower(  # noqa: N802 - gRPC's
         self, message: pb.GetSpendingPowerRequest, _: Context
     ) -> pb.GetSpendingPowerResponse:
         """What a card may still spend."""
-        token = codec.card_token_of(message)
+        token = codec.card_token(message.card_token)
         at_us = codec.instant_us_of("at", message.at) if message.HasField("at") else self._clock.now_us()
         card = await self._enquiry.card(token)
         if card is None:
@@ -177,13 +147,6 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     def streams_open(self) -> int:
         """Open AuthorizeStream calls."""
         return len(self._streams)
-
-    async def abort(self, context: Context, error: BaseException) -> NoReturn:
-        """End a call with the status of an error."""
-        code, text = status_of(error)
-        self.metrics.refused(code.name)
-        await context.abort(code, text)
-        raise error
 
     def _patience_s(self, context: Context) -> float:
         remaining_s: float | None = context.time_remaining()
@@ -243,11 +206,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             assert isinstance(outcome, Flight)
             self._respond(result.response, outcome)
             return
-        code, text = status_of(error)
-        self.metrics.refused(code.name)
-        result.error.code, result.error.message = code.value[0], text
-        if isinstance(error, InvalidRequest):
-            result.error.field = error.field
+        self.metrics.refused(write_error(result.error, error))
 
     def _note(self, flight: Flight, answer: Answer, elapsed_us: int) -> None:
         """One structured line a decision; the lines of one turn of the loop go out in one write."""

@@ -13,7 +13,6 @@ import uvloop
 
 from authsvc import settings
 from authsvc.server import Server
-from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceServicer
 
 SERVICE: Final = "authsvc.bench.Echo"
 
@@ -28,7 +27,7 @@ def handlers() -> grpc.GenericRpcHandler:
 
 
 async def _serve() -> None:
-    server = Server(settings.load({}, port=0), AuthorizationServiceServicer(), extra=(handlers(),))
+    server = Server(settings.load({}, port=0), {}, extra=(handlers(),))
     port = await server.start()
     print(port, flush=True)  # the parent reads it
     stop = asyncio.Event()

@@ -13,7 +13,7 @@ from grpc_tools import protoc
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = Path(__file__).with_name("api.md")
-_FILES: Final = ("authsvc/v1/authorization.proto", "authsvc/v1/types.proto")
+_FILES: Final = ("authsvc/v1/authorization.proto", "authsvc/v1/transactions.proto", "authsvc/v1/types.proto")
 # Field numbers of descriptor.proto, of which the path to a comment is made.
 _MESSAGE, _ENUM, _SERVICE, _MEMBER = 4, 5, 6, 2
 _HEAD: Final = """# API
@@ -21,7 +21,7 @@ _HEAD: Final = """# API
 Package `authsvc.v1`, over gRPC. This page is generated from [`protos/authsvc/v1`](../protos/authsvc/v1) by `make docs`;
 edit the comments there. [Evaluation](evaluation.md) says what the words mean.
 
-Beside it the server answers `grpc.health.v1.Health`, for the name of the service and for the empty name, and, unless
+Beside it the server answers `grpc.health.v1.Health`, for the names of the services and for the empty name, and, unless
 turned off, server reflection.
 """
 

@@ -1,4 +1,4 @@
-"""Reads `queries.sql`: named blocks, `-- name: x` begins one."""
+"""Reads the files of named statements: `-- name: x` begins one."""
 
 import re
 from pathlib import Path
@@ -13,3 +13,4 @@ def _read(path: Path) -> dict[str, str]:
 
 
 SQL: Final = _read(Path(__file__).with_name("queries.sql"))
+EVENTS_SQL: Final = _read(Path(__file__).with_name("events.sql"))

@@ -39,7 +39,7 @@ WITH lines AS MATERIALIZED (
         transaction_type, status, declined_reason, amount, currency, approved_minor, held_minor, settled_minor,
         merchant_id, merchant_name, merchant_category_code, merchant_city, merchant_state, merchant_country,
         merchant_amount_minor, merchant_currency, entry_mode, network, config_version, counter_epoch, explanation,
-        transaction_date
+        transaction_date, credited_minor
     )
     SELECT
         valid.id, account_id, card_id, user_id, profile_id, request_id, transaction_token, kind,
@@ -54,7 +54,8 @@ WITH lines AS MATERIALIZED (
         END,
         reason, asked_minor::numeric / divisor, currency, approved_minor, held_minor, settled_minor,
         merchant_id, merchant_name, mcc, city, state, country, merchant_amount_minor, merchant_currency, entry_mode, network,
-        config_version, counter_epoch, explanation::jsonb, transaction_date
+        config_version, counter_epoch, explanation::jsonb, transaction_date,
+        CASE WHEN kind = 'FINANCIAL_CREDIT_AUTHORIZATION' THEN approved_minor ELSE 0 END
     FROM valid JOIN keys ON keys.transaction_id = valid.id
 )
 SELECT keys.transaction_id, current.config_version, current.counter_epoch

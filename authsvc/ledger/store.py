@@ -1,7 +1,7 @@
 """The `Ledger` port on PostgreSQL: the only truth. One statement records a batch, under the fence of both versions."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from rules.money import divisor
 from rules.reasons import Level
 from rules.types import Counter
 
+Pool = asyncpg.Pool
 Connection = Any  # a pooled asyncpg connection; the stubs have no name for it
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,9 +45,7 @@ class _Connection(asyncpg.Connection):
 class PostgresLedger:
     """Truth. Errors are `Unavailable` when nothing was committed, `OutcomeUnknown` when that cannot be told."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, recorders: asyncpg.Pool, *, acquire_timeout_ms: int, record_ttl_ms: int
-    ) -> None:
+    def __init__(self, pool: Pool, recorders: Pool, *, acquire_timeout_ms: int, record_ttl_ms: int) -> None:
         """`recorders` serves the batches (see `open_recorders`), `pool` everything else.
 
         `record_ttl_ms` as in `RedisCounters`: once a record has expired, a late duplicate makes a second reservation of
@@ -84,7 +83,7 @@ class PostgresLedger:
                 SQL["record_unknown"],
                 [request.request_id for request in requests],
                 [request.fingerprint for request in requests],
-                [_datetime(request.transacted_at_us) for request in requests],
+                [datetime_of(request.transacted_at_us) for request in requests],
                 [request.card_token for request in requests],
             )
         inserted = {record["request_id"] for record in records}
@@ -97,14 +96,14 @@ class PostgresLedger:
 
     async def bump_epoch(self, account_id: int, seen: int) -> int:
         """See `Ledger.bump_epoch`."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             return int(await connection.fetchval(SQL["bump_epoch"], account_id, seen))
 
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         """See `Ledger.load`."""
         cards = [counter for counter in counters if counter.level is Level.CARD]
         profiles = [counter for counter in counters if counter.level is Level.PROFILE]
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             row = await connection.fetchrow(SQL["load"], account_id, *_windows(cards), *_windows(profiles))
         both = dict(zip([*cards, *profiles], [*(row["cards"] or ()), *(row["profiles"] or ())], strict=True))
         return Loaded(
@@ -117,7 +116,7 @@ class PostgresLedger:
     async def recorded(self, orphans: Sequence[Orphan]) -> list[bool]:
         """See `Ledger.recorded`."""
         parts = [_parts(orphan.name) for orphan in orphans]
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             ids = [request_id for _, _, request_id in parts]
             records = await connection.fetch(SQL["remembered"], ids, self._fresh_ms)
         rows = {record["request_id"]: record for record in records}
@@ -131,7 +130,7 @@ class PostgresLedger:
 
     async def ping(self) -> None:
         """Raises `Unavailable` when the database does not answer."""
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             await connection.fetchval("SELECT 1")
 
     async def _look_up(
@@ -141,7 +140,7 @@ class PostgresLedger:
         ids = [request.request_id for request in requests if not isinstance(results[request.request_id], Inserted)]
         if not ids:
             return
-        async with self._reading() as connection:
+        async with self.reading() as connection:
             records = await connection.fetch(SQL["stored"], ids)
         for record in records:
             explanation = record["explanation"]
@@ -154,7 +153,8 @@ class PostgresLedger:
             )
 
     @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Connection]:
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection to look something up."""
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 yield connection
@@ -162,19 +162,26 @@ class PostgresLedger:
             raise Unavailable("database") from error
 
     @asynccontextmanager
+    async def posting(self) -> AsyncIterator[Connection]:
+        """A connection to commit something beside the batches, which keep theirs."""
+        try:
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except (*_NOT_COMMITTED, *_GONE) as error:
+            raise Unavailable("database") from error
+        try:
+            with _commit_errors():
+                yield connection
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
     async def _committing(self) -> AsyncIterator[Connection]:
-        """Tells a commit that cannot have happened from one whose fate is unknown."""
         connection = await self._recorder()
         sound = False
         try:
-            yield connection
+            with _commit_errors():
+                yield connection
             sound = True
-        except _NOT_COMMITTED as error:
-            raise Unavailable("database") from error
-        except _GONE as error:
-            raise OutcomeUnknown("database") from error
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            raise RowRefused from error
         finally:
             if sound:
                 self._resting.append(connection)
@@ -196,7 +203,20 @@ class PostgresLedger:
             raise Unavailable("database") from error
 
 
-async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) -> asyncpg.Pool:
+@contextmanager
+def _commit_errors() -> Iterator[None]:
+    """Tells a commit that cannot have happened from one whose fate is unknown."""
+    try:
+        yield
+    except _NOT_COMMITTED as error:
+        raise Unavailable("database") from error
+    except _GONE as error:
+        raise OutcomeUnknown("database") from error
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise RowRefused from error
+
+
+async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) -> Pool:
     """The pool for batches: one is in use, the other spares a reconnection after a failure."""
     settings = {
         "statement_timeout": str(statement_timeout_ms),
@@ -213,9 +233,7 @@ async def open_recorders(url: str, *, statement_timeout_ms: int, size: int = 2) 
     )
 
 
-async def open_pool(
-    url: str, *, size_min: int, size_max: int, idle_s: float, statement_timeout_ms: int
-) -> asyncpg.Pool:
+async def open_pool(url: str, *, size_min: int, size_max: int, idle_s: float, statement_timeout_ms: int) -> Pool:
     """The pool for everything that is not a batch."""
     settings = {"statement_timeout": str(statement_timeout_ms), "application_name": "authsvc"}
     return await asyncpg.create_pool(
@@ -310,13 +328,19 @@ def _command_timeout_s(statement_timeout_ms: int) -> float:
 def _windows(counters: Sequence[Counter]) -> tuple[list[int], list[datetime], list[datetime]]:
     return (
         [counter.entity_id for counter in counters],
-        [_BEFORE_ALL if counter.start_us is None else _datetime(counter.start_us) for counter in counters],
-        [_AFTER_ALL if counter.end_us is None else _datetime(counter.end_us) for counter in counters],
+        [_BEFORE_ALL if counter.start_us is None else datetime_of(counter.start_us) for counter in counters],
+        [_AFTER_ALL if counter.end_us is None else datetime_of(counter.end_us) for counter in counters],
     )
 
 
-def _datetime(instant_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant_us)
+def datetime_of(instant: int) -> datetime:
+    """From microseconds since the Unix epoch."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def instant_us(moment: datetime) -> int:
+    """Microseconds since the Unix epoch."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _parts(name: str) -> tuple[str, int, str]:

@@ -1,0 +1,86 @@
+-- name: accounts_of
+-- The accounts that messages are about. $1: transaction ids, $2: the network's tokens, $3: card tokens.
+SELECT account_id FROM transactions WHERE id = ANY($1::bigint[])
+UNION SELECT account_id FROM transactions WHERE lithic_transaction_token = ANY($2::text[])
+UNION SELECT account_id FROM cards WHERE lithic_card_token = ANY($3::text[]) AND deleted_at IS NULL
+
+-- name: lock_accounts
+-- In order of their ids, like every other statement that takes more than one.
+SELECT id, currency, config_version, counter_epoch FROM accounts
+WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE
+
+-- name: applied
+-- Messages that were applied before.
+SELECT event_id, fingerprint, transaction_id, status_after, held_after_minor, settled_after_minor, credited_after_minor
+FROM transaction_events WHERE event_id = ANY($1::text[])
+
+-- name: groups
+-- Every decision of the transactions named: by id ($1) or by the network's token ($2), with those that share card and token.
+-- $3: only of these accounts (NULL: of any), because only theirs are locked.
+WITH named AS (
+    SELECT id, transaction_date, card_id, lithic_transaction_token AS token FROM transactions WHERE id = ANY($1::bigint[])
+    UNION
+    SELECT id, transaction_date, card_id, lithic_transaction_token FROM transactions
+    WHERE lithic_transaction_token = ANY($2::text[])
+), whole AS (
+    SELECT id, transaction_date FROM named
+    UNION
+    SELECT t.id, t.transaction_date FROM (SELECT DISTINCT card_id, token FROM named WHERE token IS NOT NULL) AS n
+    JOIN transactions t ON t.lithic_transaction_token = n.token AND t.card_id = n.card_id
+)
+SELECT t.id, t.transaction_date, t.account_id, t.card_id, t.lithic_transaction_token AS token, t.kind, t.currency,
+    t.declined_reason, t.is_decided, t.approved_minor, t.held_minor, t.settled_minor, t.credited_minor, t.status,
+    c.lithic_card_token AS card_token
+FROM whole JOIN transactions t ON t.id = whole.id AND t.transaction_date = whole.transaction_date
+JOIN cards c ON c.id = t.card_id
+WHERE $3::int[] IS NULL OR t.account_id = ANY($3::int[])
+ORDER BY t.id
+
+-- name: events_of
+-- What was said about transactions.
+SELECT transaction_id, event_id, kind, amount_minor, settled_minor, is_final, occurred_at
+FROM transaction_events WHERE transaction_id = ANY($1::bigint[])
+
+-- name: cards_of
+-- The cards of transactions that are created.
+SELECT lithic_card_token AS card_token, id, account_id, user_id, spending_profile_id
+FROM cards WHERE lithic_card_token = ANY($1::text[]) AND deleted_at IS NULL
+
+-- name: create
+-- A transaction that nobody decided.
+INSERT INTO transactions (
+    account_id, card_id, user_id, spending_profile_id, request_id, lithic_transaction_token, kind, transaction_type, status,
+    amount, currency, merchant_id, merchant_name, merchant_category_code, merchant_city, merchant_state, merchant_country,
+    config_version, explanation, transaction_date, is_decided
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9, $10, $11, $12, $13, $14, $15, $16, $17, '{}', $18, false)
+RETURNING id
+
+-- name: insert_events
+INSERT INTO transaction_events (
+    event_id, fingerprint, account_id, transaction_id, transaction_date, kind, amount_minor, settled_minor, is_final,
+    occurred_at, status_after, held_after_minor, settled_after_minor, credited_after_minor
+)
+SELECT * FROM unnest(
+    $1::text[], $2::bytea[], $3::int[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[], $8::bigint[],
+    $9::boolean[], $10::timestamptz[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[]
+)
+
+-- name: set_states
+-- What transactions count now.
+UPDATE transactions t SET
+    held_minor = s.held, settled_minor = s.settled, credited_minor = s.credited, status = s.status
+FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
+    AS s (id, transaction_date, held, settled, credited, status)
+WHERE t.id = s.id AND t.transaction_date = s.transaction_date
+
+-- name: move_money
+-- The balances follow ($2: what leaves, minor units; $3: minor units of one unit), and the counters start afresh.
+UPDATE accounts SET
+    balance = balance - posting.minor::numeric / posting.divisor,
+    overdrawn = balance - posting.minor::numeric / posting.divisor < 0,
+    postings = postings + 1,
+    counter_epoch = counter_epoch + 1
+FROM unnest($1::int[], $2::bigint[], $3::int[]) AS posting (account_id, minor, divisor)
+WHERE accounts.id = posting.account_id
+RETURNING accounts.id, counter_epoch

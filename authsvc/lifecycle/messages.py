@@ -1,0 +1,74 @@
+"""The network's messages as they are applied, what comes of them, and the port behind which they are kept."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from authsvc.errors import AuthsvcError
+from rules.lifecycle import Event, State
+
+
+class Origin(NamedTuple):
+    """What a message says about a transaction that nobody has heard of yet."""
+
+    card_token: str
+    transacted_at_us: int
+    mcc: str
+    merchant_id: str
+    merchant_name: str
+    merchant_city: str
+    merchant_state: str
+    merchant_country: str
+
+
+class Message(NamedTuple):
+    """One message. It names its transaction by id, or (0) by the network's token; `event.identity` is its own id.
+
+    `origin` None: the transaction must be known.
+    """
+
+    event: Event
+    fingerprint: bytes
+    transaction_id: int
+    transaction_token: str
+    currency: str
+    origin: Origin | None
+
+
+class Applied(NamedTuple):
+    """What the transaction counts after the message. A replay tells what it counted then."""
+
+    transaction_id: int
+    state: State
+    is_replay: bool
+
+
+class Application(NamedTuple):
+    """What came of each message, and the counter epochs of the accounts whose counters it made outdated."""
+
+    outcomes: list[Applied | AuthsvcError]
+    counter_epochs: dict[int, int]
+
+
+class Told(NamedTuple):
+    """A transaction with everything that was said about it. `approved_minor` includes increments."""
+
+    transaction_id: int
+    transaction_token: str
+    card_token: str
+    currency: str
+    approved_minor: int
+    transacted_at_us: int
+    state: State
+    events: list[Event]
+
+
+class EventLedger(Protocol):
+    """Truth. Errors are `Unavailable` when nothing was committed, `OutcomeUnknown` when that cannot be told."""
+
+    async def apply(self, messages: Sequence[Message]) -> Application:
+        """One commit for all; each identity once, ever."""
+        ...
+
+    async def transaction(self, transaction_id: int, transaction_token: str) -> Told | None:
+        """A transaction by its id, or (0) by the network's token."""
+        ...

@@ -1,0 +1,396 @@
+"""After the decision: what the network says later moves holds, spend and balance, each message once."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+import pytest_asyncio
+
+from authsvc.embedded import Servers
+from authsvc.v1 import authorization_pb2 as auth
+from authsvc.v1 import transactions_pb2 as pb
+from authsvc.v1 import types_pb2 as types
+from authsvc.v1.transactions_pb2_grpc import TransactionServiceStub
+from tests import books
+from tests.programs import Card, add_account, add_card, add_profile
+from tests.serving import NOON, WAIT_S, Running, refusal, request, serving_module
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_numbers = itertools.count(1)
+ADVICE, REVERSAL, EXPIRY = pb.EVENT_KIND_ADVICE, pb.EVENT_KIND_REVERSAL, pb.EVENT_KIND_EXPIRY
+CLEARING, REFUND, SNAPSHOT = pb.EVENT_KIND_CLEARING, pb.EVENT_KIND_REFUND, pb.EVENT_KIND_SNAPSHOT
+PENDING, APPROVED = pb.TRANSACTION_STATUS_PENDING, pb.TRANSACTION_STATUS_APPROVED
+DECLINED, SETTLED = pb.TRANSACTION_STATUS_DECLINED, pb.TRANSACTION_STATUS_SETTLED
+VOIDED, EXPIRED = pb.TRANSACTION_STATUS_VOIDED, pb.TRANSACTION_STATUS_EXPIRED
+RESTAURANT = types.Merchant(mcc="5812", descriptor="A restaurant", country="USA")
+
+
+class Network:
+    """Sends what the card network would."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.stub: Any = TransactionServiceStub(running.channel)
+
+    async def swipe(self, card: Card, amount_minor: int, **changes: Any) -> auth.AuthorizeResponse:
+        changes = {"transaction_token": f"txn-{next(_numbers)}", **changes}
+        return await self.running.authorize(request(card.token, amount_minor, **changes))
+
+    async def say(self, message: pb.ApplyEventRequest) -> pb.ApplyEventResponse:
+        return await self.stub.ApplyEvent(message, timeout=WAIT_S)
+
+    async def say_all(self, *messages: pb.ApplyEventRequest) -> list[pb.ApplyEventResult]:
+        answer = await self.stub.BatchApplyEvents(pb.BatchApplyEventsRequest(events=messages), timeout=WAIT_S)
+        return list(answer.results)
+
+    async def known(self, transaction_id: int) -> pb.Transaction:
+        return await self.stub.GetTransaction(pb.GetTransactionRequest(transaction_id=transaction_id), timeout=WAIT_S)
+
+    async def balance_minor(self, card: Card) -> int:
+        balance = await self.running.database.fetchval("SELECT balance FROM accounts WHERE id = $1", card.account_id)
+        return int(balance * 100)
+
+    async def drift(self) -> list[str]:
+        """Where counters differ from PostgreSQL, once the last reservations are confirmed (with the next batch)."""
+        await self.running.authorize(request(amount_minor=0, kind=types.KIND_BALANCE_INQUIRY))
+        found = await books.drift(self.running.database, self.running.redis)
+        # Reservations of an epoch that is over stay listed until somebody starts the counters afresh.
+        return [line for line in found if "pending" not in line]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def network(servers: Servers, template: str) -> AsyncIterator[Network]:
+    async with serving_module(servers, template) as running:
+        yield Network(running)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def card(network: Network) -> Card:
+    """May spend 100.00 a month; its account has 1,000.00."""
+    return await make_card(network.running.database)
+
+
+async def make_card(database: asyncpg.Connection, limit: str = "100.00", balance: str = "1000.00") -> Card:
+    account_id = await add_account(database, balance)
+    profile_id = await add_profile(database, account_id, limit, "monthly")
+    return await add_card(database, account_id, profile_id=profile_id)
+
+
+def event(
+    kind: int, of: auth.AuthorizeResponse | None, amount_minor: int | None = None, **changes: Any
+) -> pb.ApplyEventRequest:
+    """A message about a transaction, a minute after the last one."""
+    number = next(_numbers)
+    fields: dict[str, Any] = {
+        "event_id": f"event-{number}",
+        "kind": kind,
+        "amount_minor": amount_minor,
+        "currency": "USD",
+        "occurred_at": NOON + timedelta(minutes=number),
+    }
+    if of is not None:
+        fields["transaction_id"] = of.transaction_id
+    return pb.ApplyEventRequest(**(fields | changes))
+
+
+def counts(answer: pb.ApplyEventResponse | pb.Transaction) -> tuple[int, int, int, int]:
+    return answer.held_minor, answer.settled_minor, answer.credited_minor, answer.status
+
+
+async def test_a_clearing_moves_the_hold_to_settled_and_the_money_from_the_balance(
+    network: Network, card: Card
+) -> None:
+    swipe = await network.swipe(card, 4_000)
+    answer = await network.say(event(CLEARING, swipe, 4_000))
+    assert counts(answer) == (0, 4_000, 0, SETTLED)
+    assert (answer.transaction_id, answer.replayed) == (swipe.transaction_id, False)
+    assert await network.balance_minor(card) == 96_000
+    after = await network.swipe(card, 6_001)
+    assert after.reason == types.REASON_PROFILE_LIMIT_EXCEEDED
+    assert (after.deciding_check.used_minor, after.balance_minor) == (4_000, 96_000)
+    assert (await network.swipe(card, 6_000)).decision == types.DECISION_APPROVED
+    assert await network.drift() == []
+
+
+async def test_a_reversal_gives_the_limit_back_at_once(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 10_000)
+    assert (await network.swipe(card, 1)).decision == types.DECISION_DECLINED
+    assert counts(await network.say(event(REVERSAL, swipe, 2_500))) == (7_500, 0, 0, APPROVED)
+    assert (await network.swipe(card, 2_501)).decision == types.DECISION_DECLINED
+    assert (await network.swipe(card, 2_500)).decision == types.DECISION_APPROVED
+    assert counts(await network.say(event(REVERSAL, swipe))) == (0, 0, 0, VOIDED)
+    assert (await network.swipe(card, 7_500)).decision == types.DECISION_APPROVED
+    assert await network.balance_minor(card) == 100_000
+    assert await network.drift() == []
+
+
+async def test_a_clearing_above_the_hold_counts_in_full_and_is_never_refused(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 9_000)
+    assert counts(await network.say(event(CLEARING, swipe, 150_000))) == (0, 150_000, 0, SETTLED)
+    assert await network.balance_minor(card) == -50_000
+    declined = await network.swipe(card, 1)
+    assert declined.reason == types.REASON_INSUFFICIENT_FUNDS
+    assert (declined.deciding_check.limit_minor, declined.available_balance_minor) == (-50_000, -50_000)
+    assert await network.drift() == []
+
+
+async def test_several_clearings_add_up_and_the_final_one_releases_what_is_left(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    assert counts(await network.say(event(CLEARING, swipe, 1_000))) == (4_000, 1_000, 0, SETTLED)
+    assert counts(await network.say(event(CLEARING, swipe, 2_000, is_final=True))) == (0, 3_000, 0, SETTLED)
+    assert (await network.swipe(card, 7_000)).decision == types.DECISION_APPROVED
+    assert await network.balance_minor(card) == 97_000
+    assert await network.drift() == []
+
+
+async def test_an_advice_sets_the_hold_above_the_limit_if_it_must(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    assert counts(await network.say(event(ADVICE, swipe, 12_000))) == (12_000, 0, 0, APPROVED)
+    declined = await network.swipe(card, 1)
+    assert (declined.reason, declined.deciding_check.used_minor) == (types.REASON_PROFILE_LIMIT_EXCEEDED, 12_000)
+    assert counts(await network.say(event(ADVICE, swipe, 3_000))) == (3_000, 0, 0, APPROVED)
+    assert (await network.swipe(card, 7_000)).decision == types.DECISION_APPROVED
+    assert await network.drift() == []
+
+
+async def test_an_expired_hold_is_released_and_a_late_clearing_still_counts(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 6_000)
+    assert counts(await network.say(event(EXPIRY, swipe))) == (0, 0, 0, EXPIRED)
+    assert (await network.swipe(card, 9_000)).decision == types.DECISION_APPROVED
+    assert counts(await network.say(event(CLEARING, swipe, 6_000))) == (0, 6_000, 0, SETTLED)
+    assert (await network.swipe(card, 1)).deciding_check.used_minor == 15_000
+    assert await network.drift() == []
+
+
+async def test_the_same_message_again_changes_nothing_and_gets_the_first_answer(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    clearing = event(CLEARING, swipe, 2_000)
+    first = await network.say(clearing)
+    await network.say(event(CLEARING, swipe, 500))
+    before = await network.running.recorded()
+    again = await network.say(clearing)
+    assert (counts(again), again.replayed) == (counts(first), True)
+    assert [result.response.replayed for result in await network.say_all(clearing, clearing)] == [True, True]
+    assert await network.running.recorded() == before
+    other = pb.ApplyEventRequest()
+    other.CopyFrom(clearing)
+    other.amount_minor = 2_001
+    assert (await refusal(network.say(other)))[0] is grpc.StatusCode.ALREADY_EXISTS
+    assert await network.running.recorded() == before
+
+
+async def test_one_message_sent_at_once_by_many_is_applied_once(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    clearing = event(CLEARING, swipe, 2_000)
+    answers = await asyncio.gather(*(network.say(clearing) for _ in range(20)))
+    assert {counts(answer) for answer in answers} == {(3_000, 2_000, 0, SETTLED)}
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert await network.balance_minor(card) == 98_000
+
+
+async def test_a_clearing_without_authorization_creates_its_transaction(network: Network, card: Card) -> None:
+    forced = event(CLEARING, None, 3_000, transaction_token="txn-forced", card_token=card.token, merchant=RESTAURANT)
+    answer = await network.say(forced)
+    assert counts(answer) == (0, 3_000, 0, SETTLED)
+    assert await network.balance_minor(card) == 97_000
+    assert (await network.swipe(card, 7_001)).deciding_check.used_minor == 3_000
+    row = await network.running.database.fetchrow("SELECT * FROM transactions WHERE id = $1", answer.transaction_id)
+    assert (row["is_decided"], row["transaction_type"], row["amount"]) == (False, "CLEARING", 30)
+    assert (row["card_id"], row["merchant_category_code"]) == (card.id, "5812")
+    assert counts(await network.say(event(CLEARING, None, 500, transaction_token="txn-forced"))) == (
+        0,
+        3_500,
+        0,
+        SETTLED,
+    )
+    assert await network.drift() == []
+
+
+async def test_a_refund_of_its_own_credits_the_balance(network: Network, card: Card) -> None:
+    refund = event(REFUND, None, 2_500, transaction_token="txn-refund", card_token=card.token, merchant=RESTAURANT)
+    answer = await network.say(refund)
+    assert counts(answer) == (0, 0, 2_500, SETTLED)
+    assert await network.balance_minor(card) == 102_500
+    back = event(pb.EVENT_KIND_REFUND_REVERSAL, answer, 2_500)
+    assert counts(await network.say(back))[:3] == (0, 0, 0)
+    assert await network.balance_minor(card) == 100_000
+    assert await network.drift() == []
+
+
+async def test_a_snapshot_says_everything_up_to_its_instant_and_the_newest_wins(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    old = event(SNAPSHOT, swipe, 4_000, occurred_at=NOON + timedelta(hours=1))
+    new = event(SNAPSHOT, swipe, 500, settled_minor=3_000, occurred_at=NOON + timedelta(hours=2))
+    assert counts(await network.say(new)) == (500, 3_000, 0, SETTLED)
+    assert counts(await network.say(old)) == (500, 3_000, 0, SETTLED)
+    late = event(CLEARING, swipe, 700, occurred_at=NOON + timedelta(hours=3))
+    assert counts(await network.say(late)) == (0, 3_700, 0, SETTLED)
+    assert await network.balance_minor(card) == 96_300
+    assert await network.drift() == []
+
+
+async def test_a_snapshot_without_a_hold_voids_what_was_approved_too_late(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 10_000)
+    assert counts(await network.say(event(SNAPSHOT, swipe, 0))) == (0, 0, 0, VOIDED)
+    assert (await network.swipe(card, 10_000)).decision == types.DECISION_APPROVED
+    refused = await network.swipe(card, 1)
+    assert counts(await network.say(event(SNAPSHOT, refused, 0))) == (0, 0, 0, DECLINED)
+
+
+async def test_an_increment_is_decided_and_cleared_with_what_it_adds_to(network: Network, card: Card) -> None:
+    first = await network.swipe(card, 6_000, transaction_token="txn-hotel")
+    assert (await network.swipe(card, 4_001, transaction_token="txn-hotel")).decision == types.DECISION_DECLINED
+    assert (await network.swipe(card, 3_000, transaction_token="txn-hotel")).decision == types.DECISION_APPROVED
+    known = await network.known(first.transaction_id)
+    assert (known.approved_minor, counts(known)) == (9_000, (9_000, 0, 0, APPROVED))
+    clearing = event(CLEARING, None, 7_500, transaction_token="txn-hotel")
+    assert counts(await network.say(clearing)) == (1_500, 7_500, 0, SETTLED)
+    assert (await network.swipe(card, 1_001)).decision == types.DECISION_DECLINED
+    assert counts(await network.say(event(EXPIRY, None, transaction_token="txn-hotel"))) == (0, 7_500, 0, SETTLED)
+    assert (await network.swipe(card, 2_500)).decision == types.DECISION_APPROVED
+    known = await network.known(first.transaction_id)
+    assert [line.kind for line in known.events] == [CLEARING, EXPIRY]
+    assert (known.card_token, known.transaction_token) == (card.token, "txn-hotel")
+    assert await network.drift() == []
+
+
+async def test_a_batch_answers_each_message_on_its_own_and_in_order(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 5_000)
+    results = await network.say_all(
+        event(CLEARING, swipe, 1_000),
+        event(CLEARING, None, 1, transaction_token="txn-nobody-knows"),
+        event(pb.EVENT_KIND_UNSPECIFIED, swipe, 1),
+        event(CLEARING, swipe, 1, currency="EUR"),
+        event(CLEARING, swipe, 2_000),
+    )
+    assert [result.WhichOneof("outcome") for result in results] == ["response", "error", "error", "error", "response"]
+    assert [(result.error.code, result.error.field) for result in results[1:4]] == [
+        (5, ""),
+        (3, "kind"),
+        (3, "currency"),
+    ]
+    assert counts(results[4].response) == (2_000, 3_000, 0, SETTLED)
+    assert await network.balance_minor(card) == 97_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"event_id": ""}, "event_id"),
+        ({"event_id": "x" * 129}, "event_id"),
+        ({"kind": 77}, "kind"),
+        ({"kind": pb.EVENT_KIND_UNSPECIFIED}, "kind"),
+        ({"amount_minor": None}, "amount_minor"),
+        ({"amount_minor": -1}, "amount_minor"),
+        ({"amount_minor": 2**62}, "amount_minor"),
+        ({"kind": EXPIRY}, "amount_minor"),
+        ({"settled_minor": 5}, "settled_minor"),
+        ({"kind": SNAPSHOT, "settled_minor": -(2**62)}, "settled_minor"),
+        ({"kind": REVERSAL, "is_final": True}, "is_final"),
+        ({"currency": ""}, "currency"),
+        ({"currency": "XXX"}, "currency"),
+        ({"occurred_at": None}, "occurred_at"),
+        ({"occurred_at": datetime(2090, 1, 1)}, "occurred_at"),  # noqa: DTZ001 - as protobuf takes it: UTC
+        ({"transaction_id": -1}, "transaction_id"),
+        ({"transaction_id": 0}, "transaction_token"),
+        ({"transaction_token": "txn"}, "transaction_token"),
+        ({"card_token": "card", "merchant": types.Merchant(mcc="58")}, "merchant.mcc"),
+        ({"card_token": "card", "merchant": types.Merchant(mcc="5812", country="us")}, "merchant.country"),
+        ({"card_token": "card\n", "merchant": RESTAURANT}, "card_token"),
+    ],
+)
+async def test_a_bad_message_is_refused_by_the_name_of_its_field(
+    network: Network, changes: dict[str, Any], field: str
+) -> None:
+    before = await network.running.recorded()
+    fields = {"transaction_id": 1} | changes
+    status, text = await refusal(network.say(event(**{"kind": CLEARING, "of": None, "amount_minor": 100} | fields)))
+    assert (status, text.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert await network.running.recorded() == before
+
+
+async def test_what_is_not_known_is_not_found(network: Network, card: Card) -> None:
+    unknown = event(CLEARING, None, 100, transaction_id=2**40)
+    assert (await refusal(network.say(unknown)))[0] is grpc.StatusCode.NOT_FOUND
+    nowhere = event(CLEARING, None, 100, transaction_token="t", card_token="card_nobody_has", merchant=RESTAURANT)
+    assert (await refusal(network.say(nowhere)))[0] is grpc.StatusCode.NOT_FOUND
+    asked = network.stub.GetTransaction(pb.GetTransactionRequest(transaction_token="txn-unheard-of"), timeout=WAIT_S)
+    assert (await refusal(asked))[0] is grpc.StatusCode.NOT_FOUND
+
+
+async def test_messages_are_never_changed_or_deleted(network: Network, card: Card) -> None:
+    await network.say(event(CLEARING, await network.swipe(card, 1_000), 1_000))
+    for statement in ("UPDATE transaction_events SET amount_minor = 1", "DELETE FROM transaction_events"):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await network.running.database.execute(statement)
+
+
+async def test_a_declined_transaction_never_becomes_approved(network: Network, card: Card) -> None:
+    refused = await network.swipe(card, 10_001)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await network.running.database.execute(
+            "UPDATE transactions SET status = 'APPROVED' WHERE id = $1", refused.transaction_id
+        )
+    forced = await network.say(event(CLEARING, refused, 10_001))
+    assert counts(forced) == (0, 10_001, 0, SETTLED)
+
+
+async def test_decisions_and_messages_at_once_leave_every_counter_right(network: Network) -> None:
+    """A card that may spend 100.00 is asked for much more while its holds come and go: never more than 100.00 is held."""
+    card = await make_card(network.running.database, balance="100000.00")
+    chance = random.Random(20)
+
+    async def caller() -> None:
+        for _ in range(12):
+            swipe = await network.swipe(card, chance.randrange(1, 4_000))
+            if swipe.decision == types.DECISION_APPROVED:
+                kind = chance.choice([REVERSAL, EXPIRY, SNAPSHOT])
+                await network.say(event(kind, swipe, 0 if kind == SNAPSHOT else None))
+
+    await asyncio.gather(*(caller() for _ in range(16)))
+    database = network.running.database
+    statuses = await database.fetch("SELECT DISTINCT status FROM transactions WHERE card_id = $1", card.id)
+    assert {row["status"] for row in statuses} <= {"VOIDED", "EXPIRED", "DECLINED"}
+    whole = await network.swipe(card, 10_000)
+    assert (whole.decision, whole.balance_minor) == (types.DECISION_APPROVED, 10_000_000)
+    assert await network.drift() == []
+
+
+async def test_any_order_and_any_repetition_of_messages_ends_in_the_same_books(network: Network) -> None:
+    database = network.running.database
+    for seed in range(12):
+        chance = random.Random(seed)
+        cards = [await make_card(database), await make_card(database)]
+        swipes = [await network.swipe(card, 8_000) for card in cards]
+        kinds = [CLEARING, CLEARING, REVERSAL, ADVICE, SNAPSHOT, REFUND, EXPIRY]
+        lives = [(chance.choice(kinds), chance.randrange(5_000), chance.randrange(-500, 500)) for _ in range(6)]
+        ends = []
+        for card, swipe in zip(cards, swipes, strict=True):
+            told = [
+                event(
+                    kind,
+                    swipe,
+                    None if kind == EXPIRY else amount,
+                    occurred_at=NOON + timedelta(minutes=minute),
+                    settled_minor=settled if kind == SNAPSHOT else 0,
+                )
+                for minute, (kind, amount, settled) in enumerate(lives)
+            ]
+            arrivals = chance.sample(told + told[:3], len(told) + 3)
+            await network.say_all(*arrivals[:4])
+            for message in arrivals[4:]:
+                await network.say(message)
+            known = await network.known(swipe.transaction_id)
+            after = await network.swipe(card, 0, kind=types.KIND_BALANCE_INQUIRY)
+            ends.append((counts(known), await network.balance_minor(card), after.available_balance_minor))
+        assert ends[0] == ends[1], f"seed {seed}"
+        held, settled, credited, _ = ends[0][0]
+        assert ends[0][1:] == (100_000 - settled + credited, 100_000 - settled + credited - held)
+    assert await network.drift() == []
