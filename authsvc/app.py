@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +21,7 @@ from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
 from authsvc.ledger.events import PostgresEventLedger
 from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
 from authsvc.lifecycle.apply import Lifecycle
+from authsvc.lifecycle.expiry import HoldExpiry
 from authsvc.lifecycle.servicer import TransactionServicer
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
@@ -55,6 +56,7 @@ class Service:
     ledger: PostgresLedger
     decider: Decider
     reaper: Reaper
+    expiry: HoldExpiry
     servicer: AuthorizationServicer
     server: Server
     port: int = 0
@@ -84,7 +86,11 @@ async def serve(
         )
         stack.callback(stop_metrics)
         service.port = await service.server.start()
-        await _background(stack, _reap(service))
+        await _background(stack, _every(settings.reaper_interval_ms, service, service.reaper.sweep))
+        await _background(
+            stack,
+            _every(settings.hold_sweep_interval_ms, service, lambda: service.expiry.sweep(service.clock.now_us())),
+        )
         await _background(stack, _health(service))
         _log.info("worker %d serves on port %d, metrics on port %d", worker, service.port, service.metrics_port)
         ready(service)
@@ -151,12 +157,17 @@ async def wire(
         streams_max=settings.streams_max,
         stream_in_flight_max=settings.stream_in_flight_max,
     )
-    transactions = TransactionServicer(Lifecycle(PostgresEventLedger(ledger), decider.repair), clock, metrics)
+    events = PostgresEventLedger(ledger)
+    lifecycle = Lifecycle(events, decider.repair)
+    transactions = TransactionServicer(lifecycle, clock, metrics)
     server = Server(settings, {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions}, extra)
     _gauges(metrics, directory, decider, servicer)
     for name, connections in (("ledger", pool), ("recorder", recorders)):
         metrics.pool(name, connections.get_size, connections.get_idle_size, connections.get_max_size)
-    return Service(settings, clock, metrics, directory, watch, counters, ledger, decider, reaper, servicer, server)
+    expiry = HoldExpiry(events, lifecycle, metrics.expired)
+    return Service(
+        settings, clock, metrics, directory, watch, counters, ledger, decider, reaper, expiry, servicer, server
+    )
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, Pool]:
@@ -221,13 +232,14 @@ def _settle_memory() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-async def _reap(service: Service) -> None:
+async def _every(interval_ms: int, service: Service, sweep: Callable[[], Awaitable[int]]) -> None:
+    """A round of something that heals or tidies up, again and again."""
     while True:
-        await asyncio.sleep(service.settings.reaper_interval_ms / 1000)
+        await asyncio.sleep(interval_ms / 1000)
         try:
-            await service.reaper.sweep()
+            await sweep()
         except AuthsvcError as error:
-            _log.warning("reaper: %s", error)
+            _log.warning("a sweep failed: %s", error)
         except Exception as error:  # noqa: BLE001 - it must go on; the next round tries again
             service.metrics.failed(error)
 

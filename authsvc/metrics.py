@@ -59,6 +59,7 @@ class Metrics:
         )
         self._loaded = Counter("authsvc_counters_loaded", "Counters loaded from the database.", registry=self.registry)
         self._reaped = Counter("authsvc_reaped_reservations", "Abandoned reservations found.", registry=self.registry)
+        self._expired = Counter("authsvc_expired_holds", "Holds whose time ran out.", registry=self.registry)
         self._failures = Counter("authsvc_unexpected_failures", "Steps that failed unforeseen.", registry=self.registry)
         self._up = Gauge("authsvc_part_up", "1 while the part answers.", ["part"], registry=self.registry)
         self._pools = tuple(
@@ -107,6 +108,10 @@ class Metrics:
     def refused(self, status: str) -> None:
         """A request got a status instead of a decision."""
         self._errors.labels(status).inc()
+
+    def expired(self, count: int) -> None:
+        """Holds were released because their time had run out."""
+        self._expired.inc(count)
 
     def part(self, name: str, *, up: bool) -> None:
         """A part that decisions need answers, or does not."""

@@ -11,7 +11,7 @@ import asyncpg
 from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, RequestIdReused
 from authsvc.ledger.queries import EVENTS_SQL
 from authsvc.ledger.store import Connection, PostgresLedger, datetime_of, instant_us
-from authsvc.lifecycle.messages import Application, Applied, Message, Told
+from authsvc.lifecycle.messages import Application, Applied, Message, Overdue, Told
 from rules.lifecycle import Event, EventKind, State, Status, spread, state_of
 from rules.money import divisor
 
@@ -89,6 +89,12 @@ class PostgresEventLedger:
             _stored_state(group),
             sorted(group.events, key=lambda event: (event.occurred_us, event.identity)),
         )
+
+    async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:
+        """See `EventLedger.overdue`."""
+        async with self._ledger.reading() as connection:
+            records = await connection.fetch(EVENTS_SQL["overdue_holds"], datetime_of(now_us), days, count_max)
+        return [Overdue(record["id"], record["currency"], instant_us(record["due_at"])) for record in records]
 
 
 class _Batch:

@@ -84,3 +84,25 @@ UPDATE accounts SET
 FROM unnest($1::int[], $2::bigint[], $3::int[]) AS posting (account_id, minor, divisor)
 WHERE accounts.id = posting.account_id
 RETURNING accounts.id, counter_epoch
+
+-- name: overdue_holds
+-- Open holds whose time has run out by $1, and when it did: so many days (the account's setting `hold_days`, else $2) after
+-- the last word about their transaction. At most $3.
+WITH days AS (
+    SELECT account_id, (value #>> '{}')::int * interval '1 day' AS span FROM account_settings
+    WHERE key = 'hold_days' AND deleted_at IS NULL
+), old AS (
+    SELECT t.id, t.transaction_date, t.card_id, t.currency, t.lithic_transaction_token AS token,
+        coalesce(days.span, $2::int * interval '1 day') AS span
+    FROM transactions t LEFT JOIN days ON days.account_id = t.account_id
+    WHERE t.held_minor > 0 AND t.transaction_date <= $1::timestamptz - coalesce(days.span, $2::int * interval '1 day')
+), last AS (
+    SELECT old.id, old.currency, old.span, greatest(
+        old.transaction_date,
+        (SELECT max(g.transaction_date) FROM transactions g
+            WHERE g.lithic_transaction_token = old.token AND g.card_id = old.card_id),
+        (SELECT max(e.occurred_at) FROM transaction_events e WHERE e.transaction_id = old.id)
+    ) AS word_at
+    FROM old
+)
+SELECT id, currency, word_at + span AS due_at FROM last WHERE word_at + span <= $1::timestamptz ORDER BY due_at LIMIT $3

@@ -62,6 +62,14 @@ class Told(NamedTuple):
     events: list[Event]
 
 
+class Overdue(NamedTuple):
+    """A hold whose time ran out at `due_us`."""
+
+    transaction_id: int
+    currency: str
+    due_us: int
+
+
 class EventLedger(Protocol):
     """Truth. Errors are `Unavailable` when nothing was committed, `OutcomeUnknown` when that cannot be told."""
 
@@ -71,4 +79,8 @@ class EventLedger(Protocol):
 
     async def transaction(self, transaction_id: int, transaction_token: str) -> Told | None:
         """A transaction by its id, or (0) by the network's token."""
+        ...
+
+    async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:
+        """Holds that are older than their account's `hold_days` (without such a setting: `days`), oldest first."""
         ...

@@ -1,11 +1,9 @@
 """After the decision: what the network says later moves holds, spend and balance, each message once."""
 
 import asyncio
-import itertools
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import asyncpg
 import grpc
@@ -13,56 +11,30 @@ import pytest
 import pytest_asyncio
 
 from authsvc.embedded import Servers
-from authsvc.v1 import authorization_pb2 as auth
 from authsvc.v1 import transactions_pb2 as pb
 from authsvc.v1 import types_pb2 as types
-from authsvc.v1.transactions_pb2_grpc import TransactionServiceStub
-from tests import books
-from tests.programs import Card, add_account, add_card, add_profile
-from tests.serving import NOON, WAIT_S, Running, refusal, request, serving_module
+from tests.network import (
+    ADVICE,
+    APPROVED,
+    CLEARING,
+    DECLINED,
+    EXPIRED,
+    EXPIRY,
+    REFUND,
+    RESTAURANT,
+    REVERSAL,
+    SETTLED,
+    SNAPSHOT,
+    VOIDED,
+    Network,
+    counts,
+    event,
+    make_card,
+)
+from tests.programs import Card
+from tests.serving import NOON, refusal, serving_module
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_numbers = itertools.count(1)
-ADVICE, REVERSAL, EXPIRY = pb.EVENT_KIND_ADVICE, pb.EVENT_KIND_REVERSAL, pb.EVENT_KIND_EXPIRY
-CLEARING, REFUND, SNAPSHOT = pb.EVENT_KIND_CLEARING, pb.EVENT_KIND_REFUND, pb.EVENT_KIND_SNAPSHOT
-PENDING, APPROVED = pb.TRANSACTION_STATUS_PENDING, pb.TRANSACTION_STATUS_APPROVED
-DECLINED, SETTLED = pb.TRANSACTION_STATUS_DECLINED, pb.TRANSACTION_STATUS_SETTLED
-VOIDED, EXPIRED = pb.TRANSACTION_STATUS_VOIDED, pb.TRANSACTION_STATUS_EXPIRED
-RESTAURANT = types.Merchant(mcc="5812", descriptor="A restaurant", country="USA")
-
-
-class Network:
-    """Sends what the card network would."""
-
-    def __init__(self, running: Running) -> None:
-        self.running = running
-        self.stub: Any = TransactionServiceStub(running.channel)
-
-    async def swipe(self, card: Card, amount_minor: int, **changes: Any) -> auth.AuthorizeResponse:
-        changes = {"transaction_token": f"txn-{next(_numbers)}", **changes}
-        return await self.running.authorize(request(card.token, amount_minor, **changes))
-
-    async def say(self, message: pb.ApplyEventRequest) -> pb.ApplyEventResponse:
-        return await self.stub.ApplyEvent(message, timeout=WAIT_S)
-
-    async def say_all(self, *messages: pb.ApplyEventRequest) -> list[pb.ApplyEventResult]:
-        answer = await self.stub.BatchApplyEvents(pb.BatchApplyEventsRequest(events=messages), timeout=WAIT_S)
-        return list(answer.results)
-
-    async def known(self, transaction_id: int) -> pb.Transaction:
-        return await self.stub.GetTransaction(pb.GetTransactionRequest(transaction_id=transaction_id), timeout=WAIT_S)
-
-    async def balance_minor(self, card: Card) -> int:
-        balance = await self.running.database.fetchval("SELECT balance FROM accounts WHERE id = $1", card.account_id)
-        return int(balance * 100)
-
-    async def drift(self) -> list[str]:
-        """Where counters differ from PostgreSQL, once the last reservations are confirmed (with the next batch)."""
-        await self.running.authorize(request(amount_minor=0, kind=types.KIND_BALANCE_INQUIRY))
-        found = await books.drift(self.running.database, self.running.redis)
-        # Reservations of an epoch that is over stay listed until somebody starts the counters afresh.
-        return [line for line in found if "pending" not in line]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -75,33 +47,6 @@ async def network(servers: Servers, template: str) -> AsyncIterator[Network]:
 async def card(network: Network) -> Card:
     """May spend 100.00 a month; its account has 1,000.00."""
     return await make_card(network.running.database)
-
-
-async def make_card(database: asyncpg.Connection, limit: str = "100.00", balance: str = "1000.00") -> Card:
-    account_id = await add_account(database, balance)
-    profile_id = await add_profile(database, account_id, limit, "monthly")
-    return await add_card(database, account_id, profile_id=profile_id)
-
-
-def event(
-    kind: int, of: auth.AuthorizeResponse | None, amount_minor: int | None = None, **changes: Any
-) -> pb.ApplyEventRequest:
-    """A message about a transaction, a minute after the last one."""
-    number = next(_numbers)
-    fields: dict[str, Any] = {
-        "event_id": f"event-{number}",
-        "kind": kind,
-        "amount_minor": amount_minor,
-        "currency": "USD",
-        "occurred_at": NOON + timedelta(minutes=number),
-    }
-    if of is not None:
-        fields["transaction_id"] = of.transaction_id
-    return pb.ApplyEventRequest(**(fields | changes))
-
-
-def counts(answer: pb.ApplyEventResponse | pb.Transaction) -> tuple[int, int, int, int]:
-    return answer.held_minor, answer.settled_minor, answer.credited_minor, answer.status
 
 
 async def test_a_clearing_moves_the_hold_to_settled_and_the_money_from_the_balance(
@@ -278,51 +223,6 @@ async def test_a_batch_answers_each_message_on_its_own_and_in_order(network: Net
     ]
     assert counts(results[4].response) == (2_000, 3_000, 0, SETTLED)
     assert await network.balance_minor(card) == 97_000
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"event_id": ""}, "event_id"),
-        ({"event_id": "x" * 129}, "event_id"),
-        ({"kind": 77}, "kind"),
-        ({"kind": pb.EVENT_KIND_UNSPECIFIED}, "kind"),
-        ({"amount_minor": None}, "amount_minor"),
-        ({"amount_minor": -1}, "amount_minor"),
-        ({"amount_minor": 2**62}, "amount_minor"),
-        ({"kind": EXPIRY}, "amount_minor"),
-        ({"settled_minor": 5}, "settled_minor"),
-        ({"kind": SNAPSHOT, "settled_minor": -(2**62)}, "settled_minor"),
-        ({"kind": REVERSAL, "is_final": True}, "is_final"),
-        ({"currency": ""}, "currency"),
-        ({"currency": "XXX"}, "currency"),
-        ({"occurred_at": None}, "occurred_at"),
-        ({"occurred_at": datetime(2090, 1, 1)}, "occurred_at"),  # noqa: DTZ001 - as protobuf takes it: UTC
-        ({"transaction_id": -1}, "transaction_id"),
-        ({"transaction_id": 0}, "transaction_token"),
-        ({"transaction_token": "txn"}, "transaction_token"),
-        ({"card_token": "card", "merchant": types.Merchant(mcc="58")}, "merchant.mcc"),
-        ({"card_token": "card", "merchant": types.Merchant(mcc="5812", country="us")}, "merchant.country"),
-        ({"card_token": "card\n", "merchant": RESTAURANT}, "card_token"),
-    ],
-)
-async def test_a_bad_message_is_refused_by_the_name_of_its_field(
-    network: Network, changes: dict[str, Any], field: str
-) -> None:
-    before = await network.running.recorded()
-    fields = {"transaction_id": 1} | changes
-    status, text = await refusal(network.say(event(**{"kind": CLEARING, "of": None, "amount_minor": 100} | fields)))
-    assert (status, text.partition(":")[0]) == (grpc.StatusCode.INVALID_ARGUMENT, field)
-    assert await network.running.recorded() == before
-
-
-async def test_what_is_not_known_is_not_found(network: Network, card: Card) -> None:
-    unknown = event(CLEARING, None, 100, transaction_id=2**40)
-    assert (await refusal(network.say(unknown)))[0] is grpc.StatusCode.NOT_FOUND
-    nowhere = event(CLEARING, None, 100, transaction_token="t", card_token="card_nobody_has", merchant=RESTAURANT)
-    assert (await refusal(network.say(nowhere)))[0] is grpc.StatusCode.NOT_FOUND
-    asked = network.stub.GetTransaction(pb.GetTransactionRequest(transaction_token="txn-unheard-of"), timeout=WAIT_S)
-    assert (await refusal(asked))[0] is grpc.StatusCode.NOT_FOUND
 
 
 async def test_messages_are_never_changed_or_deleted(network: Network, card: Card) -> None:
