@@ -25,6 +25,10 @@ class RequestIdReused(AuthsvcError):
     """This request_id was already used with a different body."""
 
 
+class EventIdReused(RequestIdReused):
+    """This event_id was already used with a different body."""
+
+
 class Overloaded(AuthsvcError):
     """Too many requests are in flight; try again shortly."""
 

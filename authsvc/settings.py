@@ -6,6 +6,7 @@ variables for a Service that is called authsvc: set `enableServiceLinks: false` 
 """
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +16,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from authsvc.bridge.signature import key_of
 from authsvc.errors import SettingsError
 
 PREFIX: Final = "AUTHSVC_"
 MASK: Final = "***"
 PORT_MAX: Final = 65_535
-SECRET_FIELDS: Final = frozenset({"database_url", "redis_url"})
+SECRET_FIELDS: Final = frozenset({"database_url", "redis_url", "bridge_asa_secrets"})
 # Greedy on purpose: a password whose `/`, `?` or `@` somebody forgot to escape is masked to its end.
 _USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
 _SECRET_PARAMETER: Final = re.compile(r"([?&](?:password|sslpassword|username|user)=)[^&]*", re.IGNORECASE)
@@ -36,6 +38,26 @@ def _redis_scheme(url: str) -> str:
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("must start with redis://, rediss:// or unix://")
     return url
+
+
+def _host_and_port(target: str) -> str:
+    host, _, port = target.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
+        raise ValueError("must be HOST:PORT")
+    return target
+
+
+def _secrets(text: str) -> str:
+    for position, secret in enumerate(_listed(text), start=1):
+        try:
+            key_of(secret)
+        except ValueError as error:
+            raise ValueError(f"secret {position} {error}") from error
+    return text
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 class Settings(BaseModel):
@@ -82,6 +104,9 @@ class Settings(BaseModel):
     reaper_interval_ms: int = Field(
         5_000, ge=10, le=600_000, description="Pause between two searches for abandoned reservations."
     )
+    hold_sweep_interval_ms: int = Field(
+        60_000, ge=10, le=86_400_000, description="How often holds are looked for whose time has run out."
+    )
     reaper_grace_ms: int = Field(
         10_000, ge=10, le=3_600_000, description="Age at which a reservation without a row counts as abandoned."
     )
@@ -109,6 +134,27 @@ class Settings(BaseModel):
         10_000, ge=0, le=600_000, description="How long requests in flight may take at shutdown."
     )
 
+    bridge_target: Annotated[str, AfterValidator(_host_and_port)] = Field(
+        "127.0.0.1:50051", description="The service that the bridge asks, HOST:PORT."
+    )
+    bridge_host: str = Field("127.0.0.1", min_length=1, description="Address the bridge listens on.")
+    bridge_port: int = Field(8_080, ge=0, le=PORT_MAX, description="HTTP port of the bridge; 0: any free port.")
+    bridge_metrics_port: int = Field(
+        9_463, ge=0, le=PORT_MAX, description="Prometheus port of the bridge; 0: any free port, logged."
+    )
+    bridge_asa_secrets: Annotated[str, AfterValidator(_secrets)] = Field(
+        "", repr=False, description="Secrets (whsec_…) Lithic may sign with, comma-separated; two while rotating."
+    )
+    bridge_allow_unsigned: bool = Field(
+        False, description="Take calls without a signature; on loopback, and without secrets only."
+    )
+    bridge_deadline_ms: int = Field(
+        2_000, ge=1, le=5_500, description="How long the bridge waits for a decision. Lithic gives up after 6 s."
+    )
+    bridge_fallback_result: Literal[
+        "CARD_PAUSED", "INSUFFICIENT_FUNDS", "UNAUTHORIZED_MERCHANT", "VELOCITY_EXCEEDED", "SUSPECTED_FRAUD"
+    ] = Field("CARD_PAUSED", description="What Lithic is told when there is no decision: always a decline.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line written."
     )
@@ -123,7 +169,11 @@ class Settings(BaseModel):
     def effective(self) -> dict[str, Any]:
         """Every setting with its value, JSON-ready, user names and passwords masked."""
         values = self.model_dump(mode="json")
-        return values | {name: mask_url(values[name]) for name in SECRET_FIELDS if values[name] is not None}
+        return values | {name: _masked(name, values[name]) for name in SECRET_FIELDS if values[name] is not None}
+
+    def asa_keys(self) -> list[bytes]:
+        """The keys that Lithic may have signed with."""
+        return [key_of(secret) for secret in _listed(self.bridge_asa_secrets)]
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
@@ -163,6 +213,11 @@ def mask_url(url: str) -> str:
     return _SECRET_PARAMETER.sub(rf"\1{MASK}", _USER_INFO.sub(f"//{MASK}@", url))
 
 
+def _masked(name: str, value: str) -> str:
+    """A URL without its credentials; of a list of secrets, how many there are."""
+    return mask_url(value) if name.endswith("_url") else ",".join(MASK for _ in _listed(value))
+
+
 def _unknown(variable: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(variable.upper(), known, n=1)
     return f"{variable} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
@@ -184,7 +239,22 @@ def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
         yield {"metrics_port", "workers"}, "AUTHSVC_METRICS_PORT plus AUTHSVC_WORKERS passes the last port"
     if settings.port and settings.metrics_port <= settings.port < settings.metrics_port + settings.workers:
         yield {"port", "metrics_port", "workers"}, "AUTHSVC_PORT is also the metrics port of a worker"
+    if settings.bridge_port and settings.bridge_port == settings.bridge_metrics_port:
+        yield {"bridge_port", "bridge_metrics_port"}, "AUTHSVC_BRIDGE_PORT is also AUTHSVC_BRIDGE_METRICS_PORT"
+    if settings.bridge_allow_unsigned and not _is_loopback(settings.bridge_host):
+        text = "AUTHSVC_BRIDGE_ALLOW_UNSIGNED needs a loopback AUTHSVC_BRIDGE_HOST: anybody could ask"
+        yield {"bridge_allow_unsigned", "bridge_host"}, text
+    if settings.bridge_allow_unsigned and settings.bridge_asa_secrets:
+        text = "AUTHSVC_BRIDGE_ALLOW_UNSIGNED and AUTHSVC_BRIDGE_ASA_SECRETS exclude each other"
+        yield {"bridge_allow_unsigned", "bridge_asa_secrets"}, text
     # A record that expires before the reaper looks at it would hide an abandoned reservation for ever.
     if settings.record_ttl_ms <= settings.reaper_grace_ms + settings.reaper_interval_ms:
         text = "AUTHSVC_RECORD_TTL_MS must be above AUTHSVC_REAPER_GRACE_MS plus AUTHSVC_REAPER_INTERVAL_MS"
         yield {"record_ttl_ms", "reaper_grace_ms", "reaper_interval_ms"}, text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -60,16 +60,18 @@ class State(NamedTuple):
     status: Status
 
 
-_ABSOLUTE = frozenset({EventKind.SNAPSHOT})
-_OPENING = frozenset({EventKind.AUTHORIZATION, EventKind.CREDIT_AUTHORIZATION})
+_DECISIONS = frozenset(kind for kind in EventKind if kind >= EventKind.AUTHORIZATION)
 
 
 def state_of(events: Iterable[Event]) -> State:
     """The state after all messages, whatever the order they came in: they are taken in the order they happened.
 
-    A snapshot says everything about its instant and before; what happened later goes on top of it.
+    A snapshot says everything about its instant and before; what happened later goes on top of it. Whatever the clocks
+    say, nothing was said about a transaction before its first decision.
     """
-    ordered = sorted(events, key=lambda event: (event.occurred_us, event.kind in _ABSOLUTE, event.identity))
+    ordered = sorted(events, key=lambda event: (event.occurred_us, event.kind is EventKind.SNAPSHOT, event.identity))
+    first = next((event for event in ordered if event.kind in _DECISIONS), None)
+    ordered.sort(key=lambda event: event is not first)
     state = State(0, 0, 0, Status.PENDING)
     is_credit = False
     for event in ordered:
@@ -115,8 +117,7 @@ def _after(  # noqa: C901, PLR0912 - one case for each kind of message
         case EventKind.SNAPSHOT:
             held, settled, credited = amount, max(0, event.settled_minor), max(0, -event.settled_minor)
             status = _open(status) if held else _closed(status, Status.VOIDED)
-    moved = event.kind not in _OPENING and event.kind is not EventKind.DECLINE
-    if moved and (settled or credited):
+    if settled or credited:
         status = Status.SETTLED
     return State(held, settled, credited, status)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from authsvc.cli import ask, card, database, demo, service
+from authsvc.cli import ask, bridge, card, database, demo, service, transactions
 from authsvc.cli.output import fail
 from authsvc.errors import AuthsvcError
 
@@ -25,13 +25,18 @@ database_app = typer.Typer(help="Look after the database's schema.", no_args_is_
 database_app.command("migrate")(database.migrate)
 database_app.command("status")(database.status)
 database_app.command("partitions")(database.partitions)
+transactions_app = typer.Typer(help="Look at transactions.", no_args_is_help=True)
+transactions_app.command("show")(transactions.show)
 
 app.command(rich_help_panel="Run")(service.serve)
+app.command(rich_help_panel="Run")(bridge.bridge)
 app.command(rich_help_panel="Run")(demo.demo)
 app.command(rich_help_panel="Run")(service.health)
 app.command(rich_help_panel="Run")(service.config)
 app.command(rich_help_panel="Ask")(ask.authorize)
 app.command(rich_help_panel="Ask")(card.card)
+app.add_typer(transactions_app, name="tx", rich_help_panel="Ask")
+app.command(rich_help_panel="Ask")(transactions.event)
 app.add_typer(database_app, name="db", rich_help_panel="Data")
 app.command(rich_help_panel="Data")(database.seed)
 app.command(rich_help_panel="Measure", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(

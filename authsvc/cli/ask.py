@@ -85,8 +85,8 @@ def authorize(  # noqa: PLR0913 (options of a command)
             raise typer.BadParameter("CARD and AMOUNT are required (or --json-file)", param_hint="CARD AMOUNT")
         fields = {
             "card_token": card_token,
-            "amount_minor": _minor(amount, currency, "AMOUNT"),
-            "hold_minor": 0 if hold is None else _minor(hold, currency, "--hold"),
+            "amount_minor": minor_of(amount, currency, "AMOUNT"),
+            "hold_minor": 0 if hold is None else minor_of(hold, currency, "--hold"),
             "currency": currency,
             "kind": Kind[kind.upper().replace("-", "_")].value,
             "merchant": {"mcc": mcc, "descriptor": merchant, "country": country},
@@ -142,7 +142,7 @@ def _show(response: Any, currency: str, *, simulated: bool) -> None:
     out.print(escape(" · ".join(facts + ["replayed"] * response.replayed)), soft_wrap=True)
 
 
-def _minor(amount: str, currency: str, hint: str) -> int:
+def minor_of(amount: str, currency: str, hint: str) -> int:
     """Units of a currency, as people write them, in minor units."""
     if currency not in EXPONENT:
         raise typer.BadParameter(f"{currency} is no ISO 4217 currency", param_hint="--currency")

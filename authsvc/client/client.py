@@ -18,10 +18,12 @@ from authsvc.client.failures import ClientError, DeadlineExceeded, error_of, tra
 from authsvc.client.lane import Lane, pauses_s
 from authsvc.clock import Clock, SystemClock
 from authsvc.v1 import authorization_pb2 as pb
+from authsvc.v1 import transactions_pb2 as tx
 
 SERVICE: Final = "authsvc.v1.AuthorizationService"
 REQUEST_BYTES_MAX: Final = 1_048_576
 TIMEOUT_S: Final = 2.0
+_OF_TRANSACTIONS: Final = frozenset({"ApplyEvent", "BatchApplyEvents", "GetTransaction"})
 _CHANCE: Final = SystemRandom().random
 _OPTIONS: Final = (
     # Each stream has a connection of its own: workers that share a port are given connections, not streams.
@@ -106,6 +108,29 @@ class AuthorizationClient:
         response: pb.GetSpendingPowerResponse = await self._unary("GetSpendingPower", request, timeout_s)
         return response
 
+    async def apply_event(
+        self, message: tx.ApplyEventRequest | None = None, /, *, timeout_s: float = TIMEOUT_S, **fields: Any
+    ) -> tx.ApplyEventResponse:
+        """Tell what the network said about a transaction: give the message, or its fields (see `event`)."""
+        request = message if message is not None else self.event(**fields)
+        response: tx.ApplyEventResponse = await self._unary("ApplyEvent", request, timeout_s)
+        return response
+
+    async def apply_events(
+        self, messages: Sequence[tx.ApplyEventRequest], *, timeout_s: float = TIMEOUT_S
+    ) -> list[tx.ApplyEventResponse | ClientError]:
+        """Up to 1,000 messages in one call, in their order; an error stands in its message's place."""
+        answer = await self._unary("BatchApplyEvents", tx.BatchApplyEventsRequest(events=messages), timeout_s)
+        return [result.response if result.HasField("response") else error_of(result.error) for result in answer.results]
+
+    async def transaction(
+        self, transaction_id: int = 0, *, transaction_token: str = "", timeout_s: float = TIMEOUT_S
+    ) -> tx.Transaction:
+        """What a transaction counts now, by its id or by the network's token. NOT_FOUND for an unknown one."""
+        request = tx.GetTransactionRequest(transaction_id=transaction_id, transaction_token=transaction_token)
+        response: tx.Transaction = await self._unary("GetTransaction", request, timeout_s)
+        return response
+
     async def health(self, service: str = SERVICE, *, timeout_s: float = TIMEOUT_S) -> str:
         """What grpc.health.v1 says of the service: SERVING or NOT_SERVING. Asked once: a refusal is told at once."""
         with translated():
@@ -120,14 +145,17 @@ class AuthorizationClient:
         Left out: `request_id` is a new UUID, `transacted_at` (a datetime with a zone) is now, `kind` is
         KIND_AUTHORIZATION, `currency` is USD.
         """
-        at = fields.pop("transacted_at", None)
-        if at is None:
-            stamp = Timestamp()
-            stamp.FromMicroseconds(self._clock.now_us())
-        else:
-            stamp = _timestamp(at)
+        stamp = self._stamp(fields.pop("transacted_at", None))
         defaults = {"request_id": str(uuid.uuid4()), "kind": "KIND_AUTHORIZATION", "currency": "USD"}
         return pb.AuthorizeRequest(transacted_at=stamp, **defaults | fields)
+
+    def event(self, **fields: Any) -> tx.ApplyEventRequest:
+        """A message about a transaction from its fields, as in `request`.
+
+        Left out: `event_id` is a new UUID, `occurred_at` (a datetime with a zone) is now, `currency` is USD.
+        """
+        stamp = self._stamp(fields.pop("occurred_at", None))
+        return tx.ApplyEventRequest(occurred_at=stamp, **{"event_id": str(uuid.uuid4()), "currency": "USD"} | fields)
 
     def request_from_json(self, text: str | bytes) -> pb.AuthorizeRequest:
         """A message from its JSON form (protobuf's mapping); what is left out is as in `request`."""
@@ -135,6 +163,13 @@ class AuthorizationClient:
             return json_format.Parse(text, self.request())
         except json_format.ParseError as error:
             raise ClientError("INVALID_ARGUMENT", str(error)) from error
+
+    def _stamp(self, at: datetime | None) -> Timestamp:
+        if at is not None:
+            return _timestamp(at)
+        stamp = Timestamp()
+        stamp.FromMicroseconds(self._clock.now_us())
+        return stamp
 
     def _new_lane(self) -> "Lane":
         if self._credentials is None:
@@ -183,7 +218,8 @@ class AuthorizationClient:
         return result.response
 
     async def _call_once(self, method: str, message: Message, timeout_s: float) -> Any:
-        stub = self._least_busy(self._lanes).stub
+        lane = self._least_busy(self._lanes)
+        stub = lane.transactions if method in _OF_TRANSACTIONS else lane.stub
         with translated():
             return await getattr(stub, method)(message, timeout=timeout_s, metadata=self._metadata)
 

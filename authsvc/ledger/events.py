@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, RequestIdReused
+from authsvc.errors import AuthsvcError, EventIdReused, InvalidRequest, NotFound
 from authsvc.ledger.queries import EVENTS_SQL
 from authsvc.ledger.store import Connection, PostgresLedger, datetime_of, instant_us
 from authsvc.lifecycle.messages import Application, Applied, Message, Overdue, Told
@@ -145,7 +145,7 @@ class _Batch:
         event = message.event
         known = self._known.get(event.identity)
         if known is not None:
-            return known[1]._replace(is_replay=True) if known[0] == message.fingerprint else RequestIdReused()
+            return known[1]._replace(is_replay=True) if known[0] == message.fingerprint else EventIdReused()
         try:
             group = self._find(message) or await self._create(message)
         except AuthsvcError as error:

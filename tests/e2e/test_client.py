@@ -212,3 +212,24 @@ async def test_an_answer_that_comes_too_late_is_dropped_and_the_retry_tells_it_a
         assert (answer.request_id, answer.approved_minor, other.approved_minor) == (request.request_id, 100, 250)
         assert await used_minor(client, "card_demo_lifetime") == before + 100
     assert service.stop() == 0
+
+
+async def test_messages_about_a_transaction_go_through_the_client_one_by_one_and_together(
+    client: AuthorizationClient,
+) -> None:
+    swipe = await client.authorize(card_token=CARD, amount_minor=2_000, merchant=MERCHANT, timeout_s=10)
+    messages = [
+        client.event(kind="EVENT_KIND_CLEARING", transaction_id=swipe.transaction_id, amount_minor=500),
+        client.event(kind="EVENT_KIND_CLEARING", transaction_id=swipe.transaction_id),
+    ]
+    cleared, refused = await client.apply_events(messages, timeout_s=10)
+    assert (cleared.event_id, cleared.held_minor, cleared.settled_minor) == (messages[0].event_id, 1_500, 500)
+    assert isinstance(refused, ClientError)
+    assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "amount_minor")
+    reversed_ = await client.apply_event(kind="EVENT_KIND_REVERSAL", transaction_id=swipe.transaction_id, timeout_s=10)
+    assert (reversed_.held_minor, reversed_.settled_minor) == (0, 500)
+    known = await client.transaction(swipe.transaction_id, timeout_s=10)
+    assert [event.event_id for event in known.events] == [messages[0].event_id, reversed_.event_id]
+    with pytest.raises(ClientError) as caught:
+        await client.transaction(transaction_token="txn-unheard-of", timeout_s=10)
+    assert caught.value.code == "NOT_FOUND"

@@ -157,3 +157,28 @@ def test_a_database_that_is_not_there_is_said_in_one_line(
     monkeypatch.setenv(f"{PREFIX}DATABASE_URL", f"postgresql://postgres@/none?host={tmp_path}")
     done = call("db", "status")
     assert (done.code, done.err) == (1, "error: database is unavailable\n")
+
+
+def test_a_message_about_a_transaction_moves_it_and_tx_show_tells_its_story(call: Callable[..., Done]) -> None:
+    decided = json.loads(call("authorize", "card_demo_open", "20", "--json").out)["transaction_id"]
+    cleared = call("event", "clearing", decided, "12.50", "--id", "cli-clearing", "--at", "2026-03-01T12:00:00")
+    assert (cleared.code, cleared.out.split()) == (
+        0,
+        ["transaction", decided, "SETTLED", "held", "7.50", "settled", "12.50", "credited", "0.00", "USD"],
+    )
+    again = call("event", "clearing", decided, "12.50", "--id", "cli-clearing", "--at", "2026-03-01T12:00:00")
+    assert again.out.strip().endswith("(was applied before)")
+    shown = call("tx", "show", decided)
+    assert shown.out.splitlines()[0].split() == ["transaction", decided, "SETTLED"]
+    assert "clearing" in shown.out
+    assert "cli-clearing" in shown.out
+    told = json.loads(call("tx", "show", decided, "--json").out)
+    assert (told["held_minor"], told["settled_minor"], told["card_token"]) == ("750", "1250", "card_demo_open")
+
+
+def test_a_message_that_cannot_be_applied_exits_with_1_and_says_why(call: Callable[..., Done]) -> None:
+    assert call("tx", "show", "999999").err.strip() == "error: there is no transaction 999999"
+    unknown = call("event", "clearing", "txn-unheard-of", "1")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "NOT_FOUND: no such transaction" in unknown.err
+    assert call("event", "clearing", "1", "1.234").code == 2

@@ -127,7 +127,8 @@ async def test_the_same_message_again_changes_nothing_and_gets_the_first_answer(
     other = pb.ApplyEventRequest()
     other.CopyFrom(clearing)
     other.amount_minor = 2_001
-    assert (await refusal(network.say(other)))[0] is grpc.StatusCode.ALREADY_EXISTS
+    reused = (grpc.StatusCode.ALREADY_EXISTS, "This event_id was already used with a different body.")
+    assert await refusal(network.say(other)) == reused
     assert await network.running.recorded() == before
 
 

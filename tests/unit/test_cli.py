@@ -14,7 +14,7 @@ import typer
 from authsvc.cli import ask, run
 from authsvc.settings import PREFIX, Settings
 
-COMMANDS = ("serve", "demo", "health", "config", "authorize", "card", "db", "seed", "bench")
+COMMANDS = ("serve", "bridge", "demo", "health", "config", "authorize", "card", "db", "seed", "bench")
 
 
 class Done(NamedTuple):
@@ -42,7 +42,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def test_help_lists_every_command_but_the_hidden_one(call: Callable[..., Done]) -> None:
     done = call("--help")
     assert done.code == 0
-    assert re.findall(r"^│ ([a-z]+) ", done.out, re.MULTILINE) == [*COMMANDS[:6], "seed", "db", "bench"]
+    assert re.findall(r"^│ ([a-z]+) ", done.out, re.MULTILINE) == [*COMMANDS[:7], "seed", "db", "bench"]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def tree(path: Path) -> ast.Module:
 
 def committed_texts() -> Iterator[tuple[str, str]]:
     """Everything that a reader of the repository may open, the locks apart."""
-    skipped = {".git", ".venv", ".authsvc", "__pycache__"}
+    skipped = {".git", ".venv", ".authsvc", ".hypothesis", "__pycache__"}
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         if not path.is_file() or skipped & set(parts) or any(part.endswith("_cache") for part in parts):

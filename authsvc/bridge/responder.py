@@ -1,0 +1,86 @@
+"""From the bytes of a call to the bytes of its answer: verify, read, ask the engine, tell."""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from authsvc.bridge import answers, asa, signature
+from authsvc.bridge.keys import Keys
+from authsvc.bridge.metrics import BridgeMetrics
+from authsvc.client import AuthorizationClient, ClientError
+from authsvc.clock import Clock
+from authsvc.settings import Settings
+from rules.reasons import Decision, Reason
+
+# The engine said for certain that it made no decision. After anything else it may have made one.
+_UNDECIDED: Final = frozenset({"ALREADY_EXISTS", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_log = logging.getLogger(__name__)
+
+
+class Responder:
+    """Answers Lithic's authorization requests."""
+
+    def __init__(self, client: AuthorizationClient, settings: Settings, clock: Clock, metrics: BridgeMetrics) -> None:
+        """`client` stays the caller's, who opens and closes it."""
+        self._client = client
+        self._secrets = settings.asa_keys()
+        self._allow_unsigned = settings.bridge_allow_unsigned
+        self._deadline_s = settings.bridge_deadline_ms / 1000
+        self._fallback_result = settings.bridge_fallback_result
+        self._clock = clock
+        self._metrics = metrics
+        self._keys = Keys(clock)
+
+    async def answer(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """The answer to a call. Raises `Refused` when it is no authorization request of Lithic's, and nothing else."""
+        started_s = self._clock.monotonic_s()
+        self._check_signature(body, headers)
+        request = asa.parse(body)
+        key = self._keys.key_of(request, headers.get(signature.ID_HEADER, ""), body)
+        try:
+            outcome = await self._ask(request, key)
+            answer = answers.body_of(request, outcome)
+        except ClientError as error:
+            return self._fall_back(request, key, error.code, started_s)
+        except Exception as error:  # noqa: BLE001 - an error page would be no decision, and Lithic would ask again
+            # Where it happened, and not its text, which may hold a part of the body.
+            where = traceback.format_tb(error.__traceback__)
+            _log.error("a step failed", extra={"request_id": key, "error": type(error).__name__, "where": where})
+            return self._fall_back(request, key, "INTERNAL", started_s)
+        result = answers.result_of(request, outcome)
+        self._metrics.answered(result, outcome.reason.name, self._clock.monotonic_s() - started_s)
+        return answer
+
+    def _check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
+        if not self._allow_unsigned:
+            signature.verify(body, headers, self._secrets, self._clock.now_us() // 1_000_000)
+
+    async def _ask(self, request: asa.AsaRequest, key: str) -> answers.Outcome:
+        at = request.transacted_at or _EPOCH + timedelta(microseconds=self._keys.time_us_of(key))
+        said = await self._client.authorize(timeout_s=self._deadline_s, **request.fields(key, at))
+        return answers.Outcome(
+            Decision(said.decision),
+            Reason(said.reason),
+            said.approved_minor,
+            said.balance_minor if said.HasField("balance_minor") else None,
+            said.available_balance_minor if said.HasField("available_balance_minor") else None,
+        )
+
+    def _fall_back(self, request: asa.AsaRequest, key: str, status: str, started_s: float) -> bytes:
+        uncertain = status not in _UNDECIDED
+        self._metrics.fell_back(status, self._clock.monotonic_s() - started_s, uncertain=uncertain)
+        # The key finds the decision in the engine's own log and tables, should it have made one.
+        _log.warning(
+            "answered without a decision",
+            extra={
+                "event": "fallback",
+                "request_id": key,
+                "status": status,
+                "result": self._fallback_result,
+                "uncertain": uncertain,
+            },
+        )
+        return answers.fallback_body(request.token, self._fallback_result)
