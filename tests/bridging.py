@@ -25,6 +25,7 @@ class Bridge:
 
     http: httpx.AsyncClient
     metrics: BridgeMetrics
+    responder: Responder
     message_number: int = 0
 
     async def ask(self, request: Mapping[str, Any], message_id: str = "") -> httpx.Response:
@@ -51,10 +52,11 @@ async def bridge_to(target: str, **settings: Any) -> AsyncIterator[Bridge]:
     given = {"bridge_deadline_ms": 5_000, "bridge_asa_secrets": secrets} | settings
     chosen, metrics = Settings(**given), BridgeMetrics()
     async with AuthorizationClient(target) as client:
-        app = app_of(Responder(client, chosen, SystemClock(), metrics), client, metrics)
+        responder = Responder(client, chosen, SystemClock(), metrics)
+        app = app_of(responder, client, metrics)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Bridge(http, metrics)
+            yield Bridge(http, metrics, responder)
 
 
 async def everything(running: Running) -> tuple[object, ...]:

@@ -31,6 +31,16 @@ class BridgeMetrics:
             "Of these, those that the engine may have decided all the same, too late.",
             registry=self.registry,
         )
+        self._undone = Counter(
+            "authsvc_bridge_late_approvals_undone",
+            "Approvals that came too late and were undone.",
+            registry=self.registry,
+        )
+        self._unsettled = Counter(
+            "authsvc_bridge_late_decisions_unsettled",
+            "Decisions of which it could not be found out in time whether they hold anything.",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "authsvc_bridge_refused", "Calls that got an HTTP error.", ["status", "why"], registry=self.registry
         )
@@ -53,6 +63,14 @@ class BridgeMetrics:
         self._seconds.observe(elapsed_s)
         if uncertain:
             self._uncertain.inc()
+
+    def undone(self) -> None:
+        """An approval came too late and was undone."""
+        self._undone.inc()
+
+    def unsettled(self) -> None:
+        """It is not known whether a late decision holds anything."""
+        self._unsettled.inc()
 
     def refused(self, status: int, why: str) -> None:
         """A call got an HTTP error."""

@@ -59,7 +59,8 @@ async def serve(
         metrics = BridgeMetrics()
         metrics_port = _serve_metrics(metrics, settings, stack)
         client = await stack.enter_async_context(AuthorizationClient(settings.bridge_target, clock=clock))
-        app = app_of(Responder(client, settings, clock, metrics), client, metrics)
+        responder = Responder(client, settings, clock, metrics)
+        app = app_of(responder, client, metrics)
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -83,6 +84,7 @@ async def serve(
         _log.info("the bridge drains")
         server.should_exit = True
         await serving
+        await responder.late.rest(settings.drain_timeout_ms / 1000)
         _log.info("the bridge stops")
 
 

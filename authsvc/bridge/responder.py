@@ -4,10 +4,11 @@ import logging
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from authsvc.bridge import answers, asa, signature
 from authsvc.bridge.keys import Keys
+from authsvc.bridge.late import LateDecisions
 from authsvc.bridge.metrics import BridgeMetrics
 from authsvc.client import AuthorizationClient, ClientError
 from authsvc.clock import Clock
@@ -33,6 +34,7 @@ class Responder:
         self._clock = clock
         self._metrics = metrics
         self._keys = Keys(clock)
+        self.late = LateDecisions(client, clock, metrics)
 
     async def answer(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         """The answer to a call. Raises `Refused` when it is no authorization request of Lithic's, and nothing else."""
@@ -40,16 +42,20 @@ class Responder:
         self._check_signature(body, headers)
         request = asa.parse(body)
         key = self._keys.key_of(request, headers.get(signature.ID_HEADER, ""), body)
+        if self.late.is_given_up(key):
+            return answers.fallback_body(request.token, self._fallback_result)
+        message: Any = None
         try:
-            outcome = await self._ask(request, key)
+            message = self._message(request, key)
+            outcome = await self._ask(message)
             answer = answers.body_of(request, outcome)
         except ClientError as error:
-            return self._fall_back(request, key, error.code, started_s)
+            return self._fall_back(request, key, message, error.code, started_s)
         except Exception as error:  # noqa: BLE001 - an error page would be no decision, and Lithic would ask again
             # Where it happened, and not its text, which may hold a part of the body.
             where = traceback.format_tb(error.__traceback__)
             _log.error("a step failed", extra={"request_id": key, "error": type(error).__name__, "where": where})
-            return self._fall_back(request, key, "INTERNAL", started_s)
+            return self._fall_back(request, key, message, "INTERNAL", started_s)
         result = answers.result_of(request, outcome)
         self._metrics.answered(result, outcome.reason.name, self._clock.monotonic_s() - started_s)
         return answer
@@ -58,9 +64,12 @@ class Responder:
         if not self._allow_unsigned:
             signature.verify(body, headers, self._secrets, self._clock.now_us() // 1_000_000)
 
-    async def _ask(self, request: asa.AsaRequest, key: str) -> answers.Outcome:
+    def _message(self, request: asa.AsaRequest, key: str) -> Any:
         at = request.transacted_at or _EPOCH + timedelta(microseconds=self._keys.time_us_of(key))
-        said = await self._client.authorize(timeout_s=self._deadline_s, **request.fields(key, at))
+        return self._client.request(**request.fields(key, at))
+
+    async def _ask(self, message: Any) -> answers.Outcome:
+        said = await self._client.authorize(message, timeout_s=self._deadline_s)
         return answers.Outcome(
             Decision(said.decision),
             Reason(said.reason),
@@ -69,8 +78,10 @@ class Responder:
             said.available_balance_minor if said.HasField("available_balance_minor") else None,
         )
 
-    def _fall_back(self, request: asa.AsaRequest, key: str, status: str, started_s: float) -> bytes:
-        uncertain = status not in _UNDECIDED
+    def _fall_back(self, request: asa.AsaRequest, key: str, message: Any, status: str, started_s: float) -> bytes:
+        uncertain = status not in _UNDECIDED and message is not None
+        if uncertain:
+            self.late.give_up(key, message)
         self._metrics.fell_back(status, self._clock.monotonic_s() - started_s, uncertain=uncertain)
         # The key finds the decision in the engine's own log and tables, should it have made one.
         _log.warning(

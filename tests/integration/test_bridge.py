@@ -11,7 +11,7 @@ import pytest_asyncio
 from authsvc.embedded import Servers
 from tests.bridging import NOWHERE, Bridge, bridge_to, everything, row_of, spent
 from tests.lithic import TOKEN, asa_request, encoded
-from tests.serving import Running, held_back, serving_module, until_held_back
+from tests.serving import WAIT_S, Running, held_back, serving_module, until_held_back
 
 BRIEF_MS = 300
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -195,6 +195,30 @@ async def test_a_slow_engine_is_not_waited_for_and_its_decision_is_marked_as_unc
         assert (answer.status_code, answer.json()["result"]) == (200, "CARD_PAUSED")
         assert bridge.counted("fallbacks", status="DEADLINE_EXCEEDED") == 1
         assert bridge.counted("uncertain_fallbacks") == 1
+
+
+@pytest.mark.parametrize(
+    "status", ["AUTHORIZATION", "FINANCIAL_AUTHORIZATION", "FINANCIAL_CREDIT_AUTHORIZATION", "CREDIT_AUTHORIZATION"]
+)
+async def test_what_an_approval_holds_that_came_too_late_is_given_back(running: Running, status: str) -> None:
+    card, key = "card_demo_driver", f"late-{status}"
+    async with bridge_to(running.address, bridge_deadline_ms=BRIEF_MS) as bridge:
+        await bridge.ask(asa_request(card, mcc="5541"))
+        before = [(account_id, balance) for account_id, balance, _ in (await running.recorded())[2]]
+        request = asa_request(card, mcc="5541", event_token=key, status=status, token=f"txn-{key}")
+        async with held_back(running, card) as blocker:
+            asking = asyncio.create_task(bridge.ask(request, "msg_late"))
+            await until_held_back(running, blocker)
+            told = await asking
+        again = await bridge.ask(request, "msg_late_again")
+        assert (again.content, again.json()["result"]) == (told.content, "CARD_PAUSED")
+        await bridge.responder.late.rest(WAIT_S)
+        row = await row_of(running, f"event:{key}")
+        assert row["approved_minor"] > 0
+        assert (row["held_minor"], row["settled_minor"] - row["credited_minor"]) == (0, 0)
+        balances = [(account_id, balance) for account_id, balance, _ in (await running.recorded())[2]]
+        assert balances == before
+        assert bridge.counted("late_decisions_unsettled") == 0
 
 
 @pytest.mark.parametrize(
