@@ -69,7 +69,7 @@ def state_of(events: Iterable[Event]) -> State:
     A snapshot says everything about its instant and before; what happened later goes on top of it. Whatever the clocks
     say, nothing was said about a transaction before its first decision.
     """
-    ordered = sorted(events, key=lambda event: (event.occurred_us, event.kind is EventKind.SNAPSHOT, event.identity))
+    ordered = sorted(events, key=lambda event: (event.occurred_us, _rank(event.kind), event.identity))
     first = next((event for event in ordered if event.kind in _DECISIONS), None)
     ordered.sort(key=lambda event: event is not first)
     state = State(0, 0, 0, Status.PENDING)
@@ -102,9 +102,10 @@ def _after(  # noqa: C901, PLR0912 - one case for each kind of message
             credited += amount
         case EventKind.REFUND_REVERSAL:
             credited -= amount
+        case EventKind.ADVICE if is_credit:
+            pass
         case EventKind.ADVICE:
-            held = 0 if is_credit else amount
-            status = _open(status) if held else _closed(status, Status.VOIDED)
+            held, status = amount, _open(status) if amount else _ended(state)
         case EventKind.REVERSAL:
             held = max(0, held - amount)
             status = status if held else _closed(status, Status.VOIDED)
@@ -116,8 +117,9 @@ def _after(  # noqa: C901, PLR0912 - one case for each kind of message
             held, settled = (0 if event.is_final else max(0, held - amount)), settled + amount
         case EventKind.SNAPSHOT:
             held, settled, credited = amount, max(0, event.settled_minor), max(0, -event.settled_minor)
-            status = _open(status) if held else _closed(status, Status.VOIDED)
-    if settled or credited:
+            status = _open(status) if held else _ended(state)
+    if settled or credited or state.status is Status.SETTLED:
+        # Money that moved has moved, even when it came back.
         status = Status.SETTLED
     return State(held, settled, credited, status)
 
@@ -128,8 +130,18 @@ def _open(status: Status) -> Status:
 
 
 def _closed(status: Status, end: Status) -> Status:
-    """A hold that ended; what was declined never had one."""
+    """What the network ended; a decline had nothing to end."""
     return status if status is Status.DECLINED else end
+
+
+def _ended(state: State) -> Status:
+    """No hold, says an absolute figure: it ended now, unless there was none before."""
+    return Status.VOIDED if state.held_minor or state.status is Status.PENDING else state.status
+
+
+def _rank(kind: EventKind) -> int:
+    """Of one instant, decisions come first, and what a snapshot says last."""
+    return 0 if kind in _DECISIONS else 2 if kind is EventKind.SNAPSHOT else 1
 
 
 def spread(held_minor: int, approved_minor: Sequence[int]) -> list[int]:

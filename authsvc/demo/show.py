@@ -14,6 +14,7 @@ from authsvc.client import AuthorizationClient
 from authsvc.clock import Clock
 from authsvc.demo import report
 from authsvc.demo.books import check_books
+from authsvc.demo.life import live, print_life
 from authsvc.demo.process import serving
 from authsvc.demo.replay import IN_FLIGHT, Outcome, replay
 from authsvc.demo.traffic import Fields, traffic
@@ -39,10 +40,12 @@ async def show(
             said.append(f"`authsvc serve`, a process of its own, is ready on {target}")
         client = await stack.enter_async_context(AuthorizationClient(target))
         outcomes, elapsed_s = await _replay(client, orders, out, clock)
+        steps = await live(client, tokens, run=f"demo-{clock.now_us():x}")
         books = await check_books(client, database_url, tokens, now)
     report.print_decisions(out, outcomes)
     report.print_speed(out, outcomes, elapsed_s, IN_FLIGHT)
     report.print_explanations(out, outcomes)
+    print_life(out, steps)
     right = report.print_books(out, books)
     return right and all(outcome.error is None for outcome in outcomes)
 

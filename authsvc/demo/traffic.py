@@ -121,8 +121,9 @@ def traffic(random: Random, card_tokens: Sequence[str], count: int, now: datetim
 def _outing(random: Random, token: str, now: datetime) -> list[Fields]:
     """One purchase, now and then several within minutes."""
     at = now - timedelta(days=random.uniform(0, DAYS))
-    # People sleep.
-    if at.hour < 6 and random.random() < 0.8:  # noqa: PLR2004 (an hour, a share)
+    # Drawn whatever the hour: the same seed makes the same purchases at any time of the day.
+    sleeps = random.random() < 0.8  # noqa: PLR2004 (a share)
+    if at.hour < 6 and sleeps:  # noqa: PLR2004 (an hour)
         at -= timedelta(hours=8)
     stops = random.randint(3, 6) if random.random() < 0.04 else 1  # noqa: PLR2004 (a share)
     orders = []

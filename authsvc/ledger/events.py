@@ -29,6 +29,10 @@ class _Row:
     state: State
     decision: Event | None
 
+    def is_declined(self) -> bool:
+        """True for a decision that opened nothing."""
+        return self.decision is not None and self.decision.kind is EventKind.DECLINE
+
     def opened_minor(self) -> int:
         """The hold that the decision placed."""
         return self.approved_minor if self.decision and self.decision.kind is EventKind.AUTHORIZATION else 0
@@ -54,8 +58,8 @@ class _Group:
         held = spread(whole.held_minor, [row.opened_minor() for row in self.rows])
         states = [State(held[0], whole.settled_minor, whole.credited_minor, whole.status)]
         for row, share in zip(self.rows[1:], held[1:], strict=True):
-            stays = row.state.status is Status.DECLINED or whole.status not in _CLOSED
-            states.append(State(share, 0, 0, row.state.status if stays else whole.status))
+            status = whole.status if whole.status in _CLOSED else Status.APPROVED
+            states.append(State(share, 0, 0, Status.DECLINED if row.is_declined() else status))
         return states
 
 
@@ -277,7 +281,7 @@ async def _groups(
         )
     for group in groups.values():
         # A decline opens nothing: where another request of the same transaction was approved, that one stands for it.
-        group.rows.sort(key=lambda row: (row.state.status is Status.DECLINED, row.id))
+        group.rows.sort(key=lambda row: (row.is_declined(), row.id))
     return list(groups.values())
 
 

@@ -101,7 +101,9 @@ WITH days AS (
         old.transaction_date,
         (SELECT max(g.transaction_date) FROM transactions g
             WHERE g.lithic_transaction_token = old.token AND g.card_id = old.card_id),
-        (SELECT max(e.occurred_at) FROM transaction_events e WHERE e.transaction_id = old.id)
+        (SELECT max(e.occurred_at) FROM transaction_events e WHERE e.transaction_id = old.id),
+        (SELECT max(e.occurred_at) FROM transactions g JOIN transaction_events e ON e.transaction_id = g.id
+            WHERE g.lithic_transaction_token = old.token AND g.card_id = old.card_id)
     ) AS word_at
     FROM old
 )

@@ -107,7 +107,14 @@ def test_it_prints_decisions_by_reason_that_add_up(finished: tuple[Run, int]) ->
     )
     assert sum(int(count.replace(",", "")) for _, _, count in rows) == 300
     reasons = {reason for _, reason, _ in rows}
-    assert {"", "MCC_BLOCKED", "INSUFFICIENT_FUNDS", "CARD_LIMIT_EXCEEDED", "USER_NOT_ACTIVE"} <= reasons
+    assert {
+        "",
+        "MCC_BLOCKED",
+        "INSUFFICIENT_FUNDS",
+        "CARD_LIMIT_EXCEEDED",
+        "ACCOUNT_NOT_ACTIVE",
+        "CARD_CLOSED",
+    } <= reasons
 
 
 def test_it_tells_latencies_explanations_the_books_and_what_to_type_next(finished: tuple[Run, int]) -> None:
@@ -117,6 +124,9 @@ def test_it_tells_latencies_explanations_the_books_and_what_to_type_next(finishe
     assert "is blocked by the profile" in run.text
     assert re.search(r"all \d+ counters equal what PostgreSQL's rows sum up to", run.text)
     assert re.search(r"all \d+ counters stay within their limits", run.text)
+    assert re.search(
+        r"swipe, approved +approved +40\.00 +0\.00 .*\n.*\n +cleared, with a tip +settled +0\.00 +36\.00", run.text
+    )
     assert "What to type next" in run.text
 
 

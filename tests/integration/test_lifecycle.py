@@ -295,3 +295,14 @@ async def test_any_order_and_any_repetition_of_messages_ends_in_the_same_books(n
         held, settled, credited, _ = ends[0][0]
         assert ends[0][1:] == (100_000 - settled + credited, 100_000 - settled + credited - held)
     assert await network.drift() == []
+
+
+async def test_a_decline_that_is_known_after_its_reversal_stands_for_the_transaction(
+    network: Network, card: Card
+) -> None:
+    early = event(REVERSAL, None, transaction_token="txn-early", card_token=card.token, merchant=RESTAURANT)
+    assert counts(await network.say(early)) == (0, 0, 0, VOIDED)
+    refused = await network.swipe(card, 10_001, transaction_token="txn-early")
+    assert refused.decision == types.DECISION_DECLINED
+    late = event(SNAPSHOT, None, 0, transaction_token="txn-early")
+    assert counts(await network.say(late)) == (0, 0, 0, DECLINED)

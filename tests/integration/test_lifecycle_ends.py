@@ -132,7 +132,11 @@ async def test_a_word_of_the_network_gives_a_hold_its_days_anew(network: Network
     await sweep(noon_us + 40 * DAY_US)
     swipe = await network.swipe(card, 5_000)
     await network.say(event(ADVICE, swipe, 6_000, occurred_at=NOON + timedelta(days=5)))
+    second = await network.swipe(card, 1_000, transaction_token="txn-lasting")
+    await network.say(event(ADVICE, second, 1_500, occurred_at=NOON + timedelta(days=5)))
+    await network.swipe(card, 500, transaction_token="txn-lasting")
     assert await sweep(noon_us + 11 * DAY_US) == 0
+    await network.say(event(REVERSAL, second, occurred_at=NOON + timedelta(days=11)))
     assert await sweep(noon_us + 12 * DAY_US) == 1
     again = await network.say(event(ADVICE, swipe, 6_000, occurred_at=NOON + timedelta(days=14)))
     assert counts(again) == (6_000, 0, 0, PENDING)

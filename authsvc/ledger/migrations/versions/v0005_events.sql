@@ -56,7 +56,7 @@ $$;
 CREATE TRIGGER transaction_events_append_only BEFORE UPDATE OR DELETE ON transaction_events
 FOR EACH STATEMENT EXECUTE FUNCTION authsvc_append_only();
 
--- A decline is final unless money moves in spite of it; what was settled never becomes a decision again.
+-- A decision is made once: what was approved is never declined afterwards, nor the other way round.
 CREATE FUNCTION authsvc_transaction_status() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'transaction % is % and cannot become %', OLD.id, OLD.status, NEW.status
@@ -68,7 +68,7 @@ $$;
 CREATE TRIGGER transactions_status_transition BEFORE UPDATE ON transactions
 FOR EACH ROW WHEN (
     OLD.status <> NEW.status AND (
-        NEW.status = 'DECLINED' OR (OLD.status = 'DECLINED' AND NEW.status = 'APPROVED')
+        (NEW.status = 'DECLINED' AND OLD.is_decided) OR (OLD.status = 'DECLINED' AND NEW.status = 'APPROVED')
     )
 )
 EXECUTE FUNCTION authsvc_transaction_status();
