@@ -14,7 +14,7 @@ import typer
 from authsvc.cli import ask, run
 from authsvc.settings import PREFIX, Settings
 
-COMMANDS = ("serve", "bridge", "demo", "health", "config", "authorize", "card", "db", "seed", "bench")
+COMMANDS = ("serve", "bridge", "demo", "health", "config", "authorize", "card", "event", "tx", "seed", "db", "bench")
 
 
 class Done(NamedTuple):
@@ -42,12 +42,12 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def test_help_lists_every_command_but_the_hidden_one(call: Callable[..., Done]) -> None:
     done = call("--help")
     assert done.code == 0
-    assert re.findall(r"^│ ([a-z]+) ", done.out, re.MULTILINE) == [*COMMANDS[:7], "seed", "db", "bench"]
+    assert re.findall(r"^│ ([a-z]+) ", done.out, re.MULTILINE) == [*COMMANDS]
 
 
 @pytest.mark.parametrize(
     "command",
-    [*((name,) for name in COMMANDS), ("db", "migrate"), ("db", "status"), ("db", "partitions")],
+    [*((name,) for name in COMMANDS), ("db", "migrate"), ("db", "status"), ("db", "partitions"), ("tx", "show")],
     ids=" ".join,
 )
 def test_every_command_explains_itself(call: Callable[..., Done], command: tuple[str, ...]) -> None:
@@ -128,12 +128,12 @@ def test_wrong_usage_exits_with_2(call: Callable[..., Done], arguments: tuple[st
     ],
 )  # fmt: skip
 def test_amounts_are_read_in_units_of_their_currency(written: str, currency: str, minor: int) -> None:
-    assert ask._minor(written, currency, "AMOUNT") == minor
+    assert ask.minor_of(written, currency, "AMOUNT") == minor
 
 
 def test_an_amount_with_too_many_decimals_is_refused() -> None:
     with pytest.raises(typer.BadParameter, match="JPY has 0 decimals"):
-        ask._minor("1.5", "JPY", "AMOUNT")
+        ask.minor_of("1.5", "JPY", "AMOUNT")
 
 
 def test_without_any_database_the_commands_that_need_one_say_so(
