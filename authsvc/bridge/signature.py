@@ -41,11 +41,6 @@ def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str
     }
 
 
-def is_signed(headers: Mapping[str, str]) -> bool:
-    """Whether any of the three headers is there."""
-    return any(name in headers for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
-
-
 def verify(body: bytes, headers: Mapping[str, str], keys: Sequence[bytes], now_s: int) -> None:
     """Returns when one of the entries was made with one of the keys. Raises `Refused` 401.
 

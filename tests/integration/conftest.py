@@ -7,6 +7,12 @@ from typing import Final
 
 import asyncpg
 import pytest
+import pytest_asyncio
+
+from authsvc.embedded import Servers
+from tests.network import Network, make_card
+from tests.programs import Card
+from tests.serving import serving_module
 
 PROGRAM_SQL: Final = (Path(__file__).parent / "program.sql").read_text(encoding="utf-8")
 
@@ -38,3 +44,16 @@ async def until_waiting(watcher: asyncpg.Connection, waiter: asyncpg.Connection)
     async with asyncio.timeout(10):
         while not await watcher.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", waiter.get_server_pid()):
             pass
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def network(servers: Servers, template: str) -> AsyncIterator[Network]:
+    """A service of the module's own, and the card network before it."""
+    async with serving_module(servers, template) as running:
+        yield Network(running)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def card(network: Network) -> Card:
+    """May spend 100.00 a month; its account has 1,000.00."""
+    return await make_card(network.running.database)

@@ -2,15 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
 import grpc
 import pytest
-import pytest_asyncio
 
-from authsvc.embedded import Servers
 from authsvc.v1 import transactions_pb2 as pb
 from authsvc.v1 import types_pb2 as types
 from tests.network import (
@@ -32,21 +29,9 @@ from tests.network import (
     make_card,
 )
 from tests.programs import Card
-from tests.serving import NOON, refusal, serving_module
+from tests.serving import NOON, refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def network(servers: Servers, template: str) -> AsyncIterator[Network]:
-    async with serving_module(servers, template) as running:
-        yield Network(running)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def card(network: Network) -> Card:
-    """May spend 100.00 a month; its account has 1,000.00."""
-    return await make_card(network.running.database)
 
 
 async def test_a_clearing_moves_the_hold_to_settled_and_the_money_from_the_balance(
