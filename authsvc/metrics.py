@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from authsvc.scrape import serve_registry
 from rules.reasons import LEVEL_OF_REASON, Decision, Reason
 
 _LATENCY_BUCKETS_S: Final = (
@@ -131,15 +132,8 @@ class Metrics:
         self.registry.register(_Read(name, text, read))
 
     def serve(self, host: str, port: int) -> tuple[Callable[[], None], int]:
-        """Start answering scrapes, in a thread of its own. Returns how to stop it, and the port (0 asked for any)."""
-        server, thread = start_http_server(port, host, registry=self.registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop, int(server.server_address[1])
+        """See `serve_registry`."""
+        return serve_registry(self.registry, host, port)
 
 
 class _Read:

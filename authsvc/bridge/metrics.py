@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+
+from authsvc.scrape import serve_registry
 
 _LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0)
 
@@ -77,12 +79,5 @@ class BridgeMetrics:
         self._refused.labels(str(status), why).inc()
 
     def serve(self, host: str, port: int) -> tuple[Callable[[], None], int]:
-        """Start answering scrapes, in a thread of its own. Returns how to stop it, and the port (0 asked for any)."""
-        server, thread = start_http_server(port, host, registry=self.registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop, int(server.server_address[1])
+        """See `serve_registry`."""
+        return serve_registry(self.registry, host, port)

@@ -19,6 +19,8 @@ def message_of(message: pb.ApplyEventRequest, now_us: int) -> Message:
     kind = _KINDS.get(message.kind)
     if kind is None:
         raise InvalidRequest("kind", "must be one of the known kinds" if message.kind else "is required")
+    if message.currency not in EXPONENT:
+        raise InvalidRequest("currency", "must be the ISO 4217 code of an active currency, like USD")
     event = Event(
         kind,
         codec.past_us("occurred_at", message.occurred_at if message.HasField("occurred_at") else None, now_us),
@@ -31,19 +33,13 @@ def message_of(message: pb.ApplyEventRequest, now_us: int) -> Message:
         raise InvalidRequest("settled_minor", "is only for a snapshot")
     if event.is_final and kind is not EventKind.CLEARING:
         raise InvalidRequest("is_final", "is only for a clearing")
-    transaction_id, token = _target(message)
-    if message.currency not in EXPONENT:
-        raise InvalidRequest("currency", "must be the ISO 4217 code of an active currency, like USD")
+    transaction_id, token = target_of(message)
     origin = _origin(message, event, now_us)
     return Message(event, codec.fingerprint_of(message), transaction_id, token, message.currency, origin)
 
 
-def target_of(message: pb.GetTransactionRequest) -> tuple[int, str]:
+def target_of(message: pb.ApplyEventRequest | pb.GetTransactionRequest) -> tuple[int, str]:
     """The transaction's id, or 0 and its token."""
-    return _target(message)
-
-
-def _target(message: pb.ApplyEventRequest | pb.GetTransactionRequest) -> tuple[int, str]:
     if message.transaction_id < 0:
         raise InvalidRequest("transaction_id", "must not be negative")
     if message.transaction_id and message.transaction_token:
@@ -60,8 +56,6 @@ def _amount(message: pb.ApplyEventRequest, kind: EventKind) -> int | None:
         raise InvalidRequest("amount_minor", "is required")
     if kind is EventKind.EXPIRY:
         raise InvalidRequest("amount_minor", "must be absent: an expiry ends the whole hold")
-    if message.currency not in EXPONENT:
-        raise InvalidRequest("currency", "must be the ISO 4217 code of an active currency, like USD")
     codec.amount("settled_minor", abs(message.settled_minor), message.currency)
     return codec.amount("amount_minor", message.amount_minor, message.currency)
 
