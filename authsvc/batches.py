@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
-from authsvc.flight import Flight
+Item = TypeVar("Item")
 
 # A busy loop hands over arrivals a few at a turn; when so many turns brought none, the burst is over.
 _QUIET_TURNS: Final = 16
@@ -14,33 +14,37 @@ _QUIET_TURNS: Final = 16
 _GATHER_MAX: Final = 64
 
 
-class Batches:
-    """One batch at a time through `work`; what `work` or a spawned step raises goes to `failed` with its flights."""
+class Batches(Generic[Item]):
+    """One batch at a time through `work`; what `work` or a spawned step raises goes to `failed` with its items."""
 
     def __init__(
         self,
-        work: Callable[[Sequence[Flight]], Awaitable[None]],
-        failed: Callable[[Sequence[Flight], BaseException], None],
+        work: Callable[[Sequence[Item]], Awaitable[None]],
+        failed: Callable[[Sequence[Item], BaseException], None],
         batch_max: int,
     ) -> None:
         """`batch_max` bounds the rows of one commit."""
         self._work = work
         self._failed = failed
         self._batch_max = batch_max
-        self._waiting: deque[Flight] = deque()
+        self._waiting: deque[Item] = deque()
         self._runner: asyncio.Task[None] | None = None
         # The loop keeps only weak references to tasks: hold them until they end.
         self._steps: set[asyncio.Task[None]] = set()
 
-    def submit(self, flight: Flight) -> None:
-        """Put a flight into the next batch."""
-        self._waiting.append(flight)
+    def __len__(self) -> int:
+        """How many wait for a batch."""
+        return len(self._waiting)
+
+    def submit(self, item: Item) -> None:
+        """Put an item into the next batch."""
+        self._waiting.append(item)
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
-    def spawn(self, step: Coroutine[Any, Any, None], flights: Sequence[Flight]) -> None:
-        """Run a step that some flights wait for, beside the batches."""
-        task = asyncio.get_running_loop().create_task(self._guard(step, flights))
+    def spawn(self, step: Coroutine[Any, Any, None], items: Sequence[Item]) -> None:
+        """Run a step that some items wait for, beside the batches."""
+        task = asyncio.get_running_loop().create_task(self._guard(step, items))
         self._steps.add(task)
         task.add_done_callback(self._steps.discard)
 
@@ -69,8 +73,8 @@ class Batches:
             quiet_turns = quiet_turns + 1 if len(self._waiting) == seen else 0
             seen = len(self._waiting)
 
-    async def _guard(self, step: Awaitable[None], flights: Sequence[Flight]) -> None:
+    async def _guard(self, step: Awaitable[None], items: Sequence[Item]) -> None:
         try:
             await step
-        except Exception as error:  # noqa: BLE001 - reported by `failed`; no flight may be left waiting
-            self._failed(flights, error)
+        except Exception as error:  # noqa: BLE001 - reported by `failed`; no item may be left waiting
+            self._failed(items, error)

@@ -108,10 +108,10 @@ def request_of(message: pb.AuthorizeRequest, now_us: int) -> AuthorizationReques
         currency,
         asked,
         identifier("transaction_token", message.transaction_token, _ID_MAX) if message.transaction_token else "",
-        _text("merchant.acceptor_id", merchant.acceptor_id, 64),
-        _text("merchant.descriptor", merchant.descriptor, 255),
-        _text("merchant.city", merchant.city, 64),
-        _text("merchant.state", merchant.state, 64),
+        text("merchant.acceptor_id", merchant.acceptor_id, 64),
+        text("merchant.descriptor", merchant.descriptor, 255),
+        text("merchant.city", merchant.city, 64),
+        text("merchant.state", merchant.state, 64),
         merchant.country,
         merchant_amount,
         merchant_currency,
@@ -141,7 +141,7 @@ def check_merchant(merchant: types.Merchant) -> None:
         ("city", merchant.city, 64),
         ("state", merchant.state, 64),
     ):
-        _text(f"merchant.{field}", value, length_max)
+        text(f"merchant.{field}", value, length_max)
 
 
 def instant_us_of(field: str, at: Timestamp) -> int:
@@ -179,7 +179,8 @@ def identifier(field: str, value: str, length_max: int = _ID_MAX) -> str:
     raise InvalidRequest(field, f"must be 1 to {length_max} printable ASCII characters")
 
 
-def _text(field: str, value: str, length_max: int) -> str:
+def text(field: str, value: str, length_max: int) -> str:
+    """Text that people read: no control characters."""
     if not value:
         return value
     if len(value) > length_max:

@@ -1,5 +1,6 @@
 """The use case: look up, evaluate, reserve, record, answer. One batch is under way; what arrives is the next one."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from authsvc import answers
@@ -65,7 +66,7 @@ class Decider:
         self._attempts_max = attempts_max
         self._in_flight_max = in_flight_max
         self._flights = Flights(self._launch)
-        self._batches = Batches(self._decide, self._failed, batch_max)
+        self._batches: Batches[Flight] = Batches(self._decide, self._failed, batch_max)
         self.repair = Repair(counters, ledger, observer)
         self._confirmed: list[tuple[float, Claim]] = []
 
@@ -85,6 +86,20 @@ class Decider:
         flight = Flight(request, deadline_s, done, self._clock.monotonic_s())
         self._flights.board(flight)
         return flight
+
+    async def decide(self, request: AuthorizationRequest, deadline_s: float) -> answers.Answer:
+        """As `submit`, for who waits. Raises the flight's error; cancelled, nothing new is recorded."""
+        landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        flight = self.submit(request, deadline_s, lambda _: None if landed.done() else landed.set_result(None))
+        try:
+            await landed
+        except asyncio.CancelledError:
+            flight.abandoned = True
+            raise
+        if flight.error is not None:
+            raise flight.error
+        assert flight.answer is not None
+        return flight.answer
 
     def _launch(self, flight: Flight) -> None:
         self._batches.submit(flight)

@@ -58,6 +58,10 @@ class NotFound(AuthsvcError):
     """There is no such thing."""
 
 
+class NotCovered(AuthsvcError):
+    """The account's available balance does not cover it."""
+
+
 class SettingsError(AuthsvcError):
     """The settings are not valid."""
 
@@ -80,6 +84,7 @@ STATUS_NAMES: Final[dict[type[AuthsvcError], str]] = {
     Unavailable: "UNAVAILABLE",
     DeadlineExceeded: "DEADLINE_EXCEEDED",
     NotFound: "NOT_FOUND",
+    NotCovered: "FAILED_PRECONDITION",
     SettingsError: "FAILED_PRECONDITION",
     StartupRefused: "FAILED_PRECONDITION",
     AuthsvcError: "INTERNAL",

@@ -9,7 +9,10 @@ from rules.types import Card, Counter, Plan, Request, Usage
 
 @dataclass(slots=True)
 class AuthorizationRequest(Request):
-    """One valid request. Inherits what the decision looks at; the rest is recorded, or shapes the answer."""
+    """One valid request. Inherits what the decision looks at; the rest is recorded, or shapes the answer.
+
+    `happened_us`: when, if that is not `transacted_at_us`: an increment counts in the windows of its transaction.
+    """
 
     request_id: str
     fingerprint: bytes
@@ -27,6 +30,7 @@ class AuthorizationRequest(Request):
     entry_mode: str
     network: str
     explain: bool
+    happened_us: int | None = None
 
 
 class Ask(NamedTuple):
@@ -86,6 +90,18 @@ class Orphan(NamedTuple):
     name: str
 
 
+class Turn(NamedTuple):
+    """A commit that changed what was recorded before, and raised the epoch by that.
+
+    `changes` by the names of the fields: "b" the balance, "h" open holds, and counters that may be there.
+    """
+
+    account_id: int
+    epoch_before: int
+    epoch_after: int
+    changes: dict[str, int]
+
+
 class Counters(Protocol):
     """Redis: derived, may be lost at any instant. Errors are `Unavailable`: it is not known then what was moved."""
 
@@ -105,6 +121,10 @@ class Counters(Protocol):
         self, account_id: int, run: str, epoch: int, funds: tuple[int, int] | None, used: Sequence[tuple[str, int]]
     ) -> None:
         """Set counters that are still missing, if the epoch is still the one given. `funds`: balance and open holds."""
+        ...
+
+    async def advance(self, turns: Sequence[Turn]) -> list[bool]:
+        """Move counters on with commits, one turn an account. False where they are of another epoch than before it."""
         ...
 
     async def pending(self, grace_ms: int) -> list[Orphan]:
@@ -160,8 +180,12 @@ class Fenced(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The truth about an account: balance, open holds, and for each counter what is used and what of it is held."""
+    """The truth about an account: balance, open holds, and for each counter what is used and what of it is held.
 
+    All of it as of `counter_epoch`.
+    """
+
+    counter_epoch: int
     balance_minor: int
     held_minor: int
     used_minor: list[int]

@@ -71,6 +71,10 @@ class Repair:
     async def _load(self, account_id: int, epoch: int, want: _Want) -> None:
         wanted = list(want.counters.values())
         loaded = await self._ledger.load(account_id, wanted)
+        if loaded.counter_epoch != epoch:
+            # A commit came in between that these counters have yet to be moved on with, or never will be.
+            self.outdated(account_id, max(loaded.counter_epoch, epoch + 1))
+            return
         funds = (loaded.balance_minor, loaded.held_minor) if want.funds else None
         names = [(counter.name, used) for counter, used in zip(wanted, loaded.used_minor, strict=True)]
         await self._counters.install(account_id, want.run, epoch, funds, names)

@@ -17,6 +17,10 @@ class EventKind(IntEnum):
     CORRECTION_DEBIT = 7
     CORRECTION_CREDIT = 8
     SNAPSHOT = 9
+    # 10 is an increment: it is decided, and then an AUTHORIZATION.
+    FINANCIAL_AUTHORIZATION_ADVICE = 11
+    CREDIT_AUTHORIZATION_ADVICE = 12
+    FINANCIAL_CREDIT_AUTHORIZATION_ADVICE = 13
     # Decisions of this service: they are rows of transactions, not of transaction_events.
     AUTHORIZATION = 101
     FINANCIAL_AUTHORIZATION = 102
@@ -61,6 +65,7 @@ class State(NamedTuple):
 
 
 _DECISIONS = frozenset(kind for kind in EventKind if kind >= EventKind.AUTHORIZATION)
+_CREDITS = frozenset({EventKind.CREDIT_AUTHORIZATION, EventKind.CREDIT_AUTHORIZATION_ADVICE})
 
 
 def state_of(events: Iterable[Event]) -> State:
@@ -75,7 +80,7 @@ def state_of(events: Iterable[Event]) -> State:
     state = State(0, 0, 0, Status.PENDING)
     is_credit = False
     for event in ordered:
-        is_credit = is_credit or event.kind is EventKind.CREDIT_AUTHORIZATION
+        is_credit = is_credit or event.kind in _CREDITS
         state = _after(state, event, is_credit=is_credit)
     return state
 
@@ -96,10 +101,12 @@ def _after(  # noqa: C901, PLR0912 - one case for each kind of message
             settled, status = settled + amount, Status.SETTLED
         case EventKind.FINANCIAL_CREDIT_AUTHORIZATION:
             credited, status = credited + amount, Status.SETTLED
-        case EventKind.CORRECTION_DEBIT:
+        case EventKind.CORRECTION_DEBIT | EventKind.FINANCIAL_AUTHORIZATION_ADVICE:
             settled += amount
-        case EventKind.REFUND | EventKind.CORRECTION_CREDIT:
+        case EventKind.REFUND | EventKind.CORRECTION_CREDIT | EventKind.FINANCIAL_CREDIT_AUTHORIZATION_ADVICE:
             credited += amount
+        case EventKind.CREDIT_AUTHORIZATION_ADVICE:
+            status = _open(status)
         case EventKind.REFUND_REVERSAL:
             credited -= amount
         case EventKind.ADVICE if is_credit:

@@ -1,5 +1,7 @@
 """Which counters a card's spending moves and which limits hold, at one instant."""
 
+from collections.abc import Iterator
+
 from rules.reasons import CheckName, Level, Window
 from rules.types import Bound, Card, Counter, Limit, Plan
 from rules.windows import window_bounds
@@ -47,5 +49,22 @@ def _counter(card: Card, window: Window, instant_us: int, *, shared: bool) -> Co
         owner, level, entity_id = "p", Level.PROFILE, card.profile.id
     else:
         owner, level, entity_id = "c", Level.CARD, card.id
-    start = "" if start_us is None else f":{start_us // 1_000_000}"
-    return Counter(f"{owner}{entity_id}:{_LETTER[window]}{start}", level, entity_id, start_us, end_us)
+    return Counter(f"{owner}{entity_id}:{_suffix(window, start_us)}", level, entity_id, start_us, end_us)
+
+
+def _suffix(window: Window, start_us: int | None) -> str:
+    return _LETTER[window] if start_us is None else f"{_LETTER[window]}:{start_us // 1_000_000}"
+
+
+def counters_of(
+    card_id: int, profile_id: int | None, instant_us: int, timezone_name: str
+) -> Iterator[tuple[str, bool]]:
+    """Every counter that spending of a card at an instant may be in, whatever its limits are now, and is it for ever.
+
+    `profile_id`: the profile it was spent under.
+    """
+    owners = (f"c{card_id}:",) if profile_id is None else (f"c{card_id}:", f"p{profile_id}:")
+    for window in _LETTER:
+        suffix = _suffix(window, window_bounds(window, instant_us, timezone_name)[0])
+        for owner in owners:
+            yield owner + suffix, window is Window.LIFETIME

@@ -23,7 +23,10 @@ _STATUS: Final = {
 _ZONED: Final = """
 SELECT t.*, held_minor + settled_minor AS spent_minor, coalesce((
     SELECT value #>> '{}' FROM account_settings s WHERE s.account_id = t.account_id AND key = 'timezone' AND deleted_at IS NULL
-), 'UTC') AS zone
+), 'UTC') AS zone, coalesce((
+    SELECT value #>> '{}' FROM account_settings s
+    WHERE s.account_id = t.account_id AND key = 'refund_policy' AND deleted_at IS NULL
+), 'restore_lifetime') AS refund_policy
 FROM transactions t
 """
 _OVERSPENT: Final = f"""
@@ -35,7 +38,10 @@ WITH zoned AS ({_ZONED}), limits AS (
     UNION ALL
     SELECT 'profile ' || id, NULL, id, spend_limit, spend_limit_duration FROM spending_profiles WHERE limit_scope = 'shared'
 ), spent AS (
-    SELECT owner, spend_limit, span, sum(spent_minor) AS minor, CASE span
+    SELECT owner, spend_limit, span, sum(spent_minor - CASE
+        WHEN refund_policy = 'restore_window' OR refund_policy = 'restore_lifetime' AND span = 'lifetime'
+        THEN credited_minor ELSE 0
+    END) AS minor, CASE span
         WHEN 'transaction' THEN z.id::text
         WHEN 'daily' THEN date_trunc('day', transaction_date, zone)::text
         WHEN 'weekly' THEN date_trunc('week', transaction_date, zone)::text
@@ -53,7 +59,10 @@ FROM accounts a JOIN transactions t ON t.account_id = a.id
 GROUP BY a.id HAVING sum(t.held_minor) > a.balance * 100
 """
 _USED: Final = f"""
-SELECT coalesce(sum(spent_minor), 0)::bigint FROM ({_ZONED}) z
+SELECT coalesce(sum(spent_minor - CASE
+    WHEN refund_policy = 'restore_window' OR refund_policy = 'restore_lifetime' AND $3::text IS NULL
+    THEN credited_minor ELSE 0
+END), 0)::bigint FROM ({_ZONED}) z
 WHERE CASE $1::text WHEN 'c' THEN card_id ELSE spending_profile_id END = $2::int
 AND ($3::text IS NULL OR date_trunc($3, transaction_date, zone) = to_timestamp($4::bigint))
 """
@@ -152,7 +161,7 @@ async def _drift_of(connection: asyncpg.Connection, account_id: int, fields: dic
 
 
 async def _truth(connection: asyncpg.Connection, account_id: int, name: str) -> int | None:
-    if name == "e":
+    if name in ("e", "g"):
         return None
     if name == "b":
         return int(await connection.fetchval("SELECT (balance * 100)::bigint FROM accounts WHERE id = $1", account_id))

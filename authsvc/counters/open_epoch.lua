@@ -4,7 +4,7 @@
 local current = tonumber(redis.call('HGET', KEYS[1], 'e') or 0)
 if current < tonumber(ARGV[1]) then
   redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('HSET', KEYS[1], 'e', ARGV[1])
+  redis.call('HSET', KEYS[1], 'e', ARGV[1], 'g', ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 1

@@ -5,8 +5,10 @@
 for _, claim in ipairs(cjson.decode(ARGV[1])) do
   local account, epoch, name, posted, fields = claim[1], claim[2], claim[3], claim[4], claim[5]
   local counters, pending = KEYS[account * 2 - 1], KEYS[account * 2]
-  -- A newer epoch was loaded from the ledger, which does not know this reservation: nothing to give back.
-  if tonumber(redis.call('HGET', counters, 'e') or 0) == epoch then
+  local opened, current = unpack(redis.call('HMGET', counters, 'g', 'e'))
+  -- Counters opened at a newer epoch were loaded from the ledger, which does not know this reservation: nothing to give
+  -- back. Counters that were moved on from its epoch still hold it.
+  if opened and tonumber(opened) <= epoch and epoch <= tonumber(current) then
     local record_key = string.format('%s:%.0f:%s', counters, epoch, name)
     local record = redis.call('GET', record_key)
     if record then
@@ -16,7 +18,7 @@ for _, claim in ipairs(cjson.decode(ARGV[1])) do
       else
         local moved = string.match(rest, '^%d+')
         redis.call('DEL', record_key)
-        redis.call('ZREM', pending, name)
+        redis.call('ZREM', pending, string.format('%.0f:%s', epoch, name))
         if posted == 1 then
           redis.call('HINCRBY', counters, 'b', moved)
         else

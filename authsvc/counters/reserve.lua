@@ -86,7 +86,7 @@ local function decide(ask)
   if record_key and (room == amount or (room > 0 and floor(flags / 2) % 2 == 1)) then moved = room end
   if moved > 0 then
     -- Pending without a record: it was forgotten while nobody could tell its fate. The counters hold it, for whom?
-    if call('ZADD', pending, now_ms, name) == 0 then return {0, 0, 1} end
+    if call('ZADD', pending, now_ms, values[1] .. ':' .. name) == 0 then return {0, 0, 1} end
     move(counters, values, fields, moved, floor(flags / 4) % 2 == 1)
     local figures = {1, exact(moved)}
     for i = 2, #values do figures[#figures + 1] = exact(values[i]) end

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from authsvc.counters.connection import Command, Link
-from authsvc.ports import Ask, Claim, Missing, Orphan, Reserved
+from authsvc.ports import Ask, Claim, Missing, Orphan, Reserved, Turn
 from rules.types import Plan, Usage
 
 _MOVES, _PARTIAL, _POSTS, _FUNDS = 1, 2, 4, 8
@@ -135,6 +135,20 @@ class RedisCounters:
         flat: list[str | int] = [part for pair in values.items() for part in pair]
         await self._if_still(run, lambda: self._side.script("install", [counters_key(account_id, run)], epoch, *flat))
 
+    async def advance(self, turns: Sequence[Turn]) -> list[bool]:
+        """See `Counters.advance`."""
+
+        def build(run: str) -> list[Command]:
+            keys = [counters_key(turn.account_id, run) for turn in turns]
+            body = [
+                (turn.epoch_before, turn.epoch_after, list(turn.changes), list(turn.changes.values())) for turn in turns
+            ]
+            # On the connection of the batches: a decision that this commit refused comes after it.
+            return [self._hot.script("advance", keys, orjson.dumps(body))]
+
+        _, (answers,) = await self._hot.call(build)
+        return [answer == 1 for answer in answers]
+
     async def pending(self, grace_ms: int) -> list[Orphan]:
         """See `Counters.pending`. At most 1,000 an account and round."""
         run, (listed, clock) = await self._side.call(
@@ -158,7 +172,7 @@ class RedisCounters:
             scored, answers[: len(scored)], answers[len(scored) :], strict=True
         ):
             if names and epoch is not None:
-                found += [Orphan(account_id, run, int(epoch), name.decode()) for name in names]
+                found += [_orphan(account_id, run, name.decode()) for name in names]
             elif float(score) <= until_ms:
                 quiet.append((account_id, score))
         if quiet:
@@ -171,14 +185,14 @@ class RedisCounters:
         await self._side.call(lambda run: self._confirming(self._side, run, orphans))
 
     def _confirming(self, link: Link, run: str, done: Iterable[Claim | Orphan]) -> list[Command]:
-        names: dict[tuple[int, int], list[str]] = {}
+        names: dict[int, list[str]] = {}
         for one in done:
             if one.run == run:
-                names.setdefault((one.account_id, one.epoch), []).append(one.name)
+                names.setdefault(one.account_id, []).append(f"{one.epoch}:{one.name}")
         if not names:
             return []
         accounts = _Accounts()
-        body = [(accounts.number(account_id), epoch, group) for (account_id, epoch), group in names.items()]
+        body = [(accounts.number(account_id), group) for account_id, group in names.items()]
         return [link.script("confirm", accounts.keys(run), orjson.dumps(body))]
 
     async def _if_still(self, run: str, command: Callable[[], Command]) -> None:
@@ -207,6 +221,11 @@ def _terms(plan: Plan) -> tuple[list[str], list[int]]:
         limits = [bound.limit.amount_minor for bound in plan.bounds if bound.counter == position]
         caps.append(min(limits, default=_NO_LIMIT))
     return ["e", "b", "h", *(counter.name for counter in plan.counters)], caps
+
+
+def _orphan(account_id: int, run: str, pending: str) -> Orphan:
+    epoch, name = pending.split(":", 1)
+    return Orphan(account_id, run, int(epoch), name)
 
 
 def _decode(run: str, answer: list[int]) -> Reserved | Missing:

@@ -1,13 +1,22 @@
--- name: accounts_of
--- The accounts that messages are about. $1: transaction ids, $2: the network's tokens, $3: card tokens.
-SELECT account_id FROM transactions WHERE id = ANY($1::bigint[])
-UNION SELECT account_id FROM transactions WHERE lithic_transaction_token = ANY($2::text[])
-UNION SELECT account_id FROM cards WHERE lithic_card_token = ANY($3::text[]) AND deleted_at IS NULL
-
 -- name: lock_accounts
--- In order of their ids, like every other statement that takes more than one.
-SELECT id, currency, config_version, counter_epoch FROM accounts
-WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE
+-- The accounts that messages are about, in order of their ids, like every other statement that takes more than one lock.
+-- $1: transaction ids, $2: the network's tokens, $3: card tokens.
+SELECT id FROM accounts
+WHERE id IN (
+    SELECT account_id FROM transactions WHERE id = ANY($1::bigint[])
+    UNION SELECT account_id FROM transactions WHERE lithic_transaction_token = ANY($2::text[])
+    UNION SELECT account_id FROM cards WHERE lithic_card_token = ANY($3::text[]) AND deleted_at IS NULL
+)
+ORDER BY id FOR NO KEY UPDATE
+
+-- name: accounts
+-- Read after they are locked: what they are in this commit.
+SELECT a.id, a.currency, a.config_version, zone.value #>> '{}' AS timezone, refunds.value #>> '{}' AS refund_policy
+FROM accounts a
+LEFT JOIN account_settings zone ON zone.account_id = a.id AND zone.key = 'timezone' AND zone.deleted_at IS NULL
+LEFT JOIN account_settings refunds ON refunds.account_id = a.id AND refunds.key = 'refund_policy'
+    AND refunds.deleted_at IS NULL
+WHERE a.id = ANY($1::int[])
 
 -- name: applied
 -- Messages that were applied before.
@@ -29,7 +38,7 @@ WITH named AS (
     JOIN transactions t ON t.lithic_transaction_token = n.token AND t.card_id = n.card_id
 )
 SELECT t.id, t.transaction_date, t.account_id, t.card_id, t.lithic_transaction_token AS token, t.kind, t.currency,
-    t.declined_reason, t.is_decided, t.approved_minor, t.held_minor, t.settled_minor, t.credited_minor, t.status,
+    t.declined_reason, t.is_decided, t.happened_at, t.spending_profile_id, t.approved_minor, t.held_minor, t.settled_minor, t.credited_minor, t.status,
     c.lithic_card_token AS card_token
 FROM whole JOIN transactions t ON t.id = whole.id AND t.transaction_date = whole.transaction_date
 JOIN cards c ON c.id = t.card_id
@@ -56,6 +65,18 @@ INSERT INTO transactions (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'PENDING', $9, $10, $11, $12, $13, $14, $15, $16, $17, '{}', $18, false)
 RETURNING id
 
+-- name: opened
+-- What an increment needs to know of its transaction. One that the network has not named gets a name of ours: an increment
+-- is found by it.
+WITH named AS (
+    UPDATE transactions SET lithic_transaction_token = 'transaction:' || id
+    WHERE id = $1 AND transaction_date = $2 AND lithic_transaction_token IS NULL
+    RETURNING lithic_transaction_token
+)
+SELECT coalesce((SELECT lithic_transaction_token FROM named), lithic_transaction_token) AS token,
+    merchant_category_code, merchant_id, merchant_name, merchant_city, merchant_state, merchant_country
+FROM transactions WHERE id = $1 AND transaction_date = $2
+
 -- name: insert_events
 INSERT INTO transaction_events (
     event_id, fingerprint, account_id, transaction_id, transaction_date, kind, amount_minor, settled_minor, is_final,
@@ -75,10 +96,10 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::big
 WHERE t.id = s.id AND t.transaction_date = s.transaction_date
 
 -- name: move_money
--- The balances follow ($2: what leaves, minor units; $3: minor units of one unit), and the counters start afresh.
+-- The balances follow ($2: what arrives, minor units; $3: minor units of one unit), and counters of before are outdated.
 UPDATE accounts SET
-    balance = balance - posting.minor::numeric / posting.divisor,
-    overdrawn = balance - posting.minor::numeric / posting.divisor < 0,
+    balance = balance + posting.minor::numeric / posting.divisor,
+    overdrawn = balance + posting.minor::numeric / posting.divisor < 0,
     postings = postings + 1,
     counter_epoch = counter_epoch + 1
 FROM unnest($1::int[], $2::bigint[], $3::int[]) AS posting (account_id, minor, divisor)
@@ -92,14 +113,14 @@ WITH days AS (
     SELECT account_id, (value #>> '{}')::int * interval '1 day' AS span FROM account_settings
     WHERE key = 'hold_days' AND deleted_at IS NULL
 ), old AS (
-    SELECT t.id, t.transaction_date, t.card_id, t.currency, t.lithic_transaction_token AS token,
+    SELECT t.id, t.transaction_date, t.happened_at, t.card_id, t.currency, t.lithic_transaction_token AS token,
         coalesce(days.span, $2::int * interval '1 day') AS span
     FROM transactions t LEFT JOIN days ON days.account_id = t.account_id
     WHERE t.held_minor > 0 AND t.transaction_date <= $1::timestamptz - coalesce(days.span, $2::int * interval '1 day')
 ), last AS (
     SELECT old.id, old.currency, old.span, greatest(
-        old.transaction_date,
-        (SELECT max(g.transaction_date) FROM transactions g
+        coalesce(old.happened_at, old.transaction_date),
+        (SELECT max(coalesce(g.happened_at, g.transaction_date)) FROM transactions g
             WHERE g.lithic_transaction_token = old.token AND g.card_id = old.card_id),
         (SELECT max(e.occurred_at) FROM transaction_events e WHERE e.transaction_id = old.id),
         (SELECT max(e.occurred_at) FROM transactions g JOIN transaction_events e ON e.transaction_id = g.id

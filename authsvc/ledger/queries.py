@@ -14,3 +14,6 @@ def _read(path: Path) -> dict[str, str]:
 
 SQL: Final = _read(Path(__file__).with_name("queries.sql"))
 EVENTS_SQL: Final = _read(Path(__file__).with_name("events.sql"))
+HISTORY_SQL: Final = _read(Path(__file__).with_name("history.sql"))
+FUNDING_SQL: Final = _read(Path(__file__).with_name("funding.sql"))
+WEBHOOKS_SQL: Final = _read(Path(__file__).with_name("webhooks.sql"))

@@ -16,7 +16,8 @@ WITH lines AS MATERIALIZED (
         f[17] AS transaction_token, f[18] AS merchant_id, f[19] AS merchant_name, f[20] AS mcc, f[21] AS city,
         f[22] AS state, f[23] AS country, f[24]::bigint AS merchant_amount_minor, f[25] AS merchant_currency,
         f[26] AS entry_mode, f[27] AS network, f[28] AS explanation,
-        timestamptz 'epoch' + f[29]::bigint * interval '1 microsecond' AS transaction_date
+        timestamptz 'epoch' + f[29]::bigint * interval '1 microsecond' AS transaction_date,
+        timestamptz 'epoch' + f[30]::bigint * interval '1 microsecond' AS happened_at
     FROM lines
 ), current AS MATERIALIZED (
     -- The share lock keeps the versions as they are until this commit.
@@ -39,7 +40,7 @@ WITH lines AS MATERIALIZED (
         transaction_type, status, declined_reason, amount, currency, approved_minor, held_minor, settled_minor,
         merchant_id, merchant_name, merchant_category_code, merchant_city, merchant_state, merchant_country,
         merchant_amount_minor, merchant_currency, entry_mode, network, config_version, counter_epoch, explanation,
-        transaction_date, credited_minor
+        transaction_date, happened_at, credited_minor
     )
     SELECT
         valid.id, account_id, card_id, user_id, profile_id, request_id, transaction_token, kind,
@@ -54,7 +55,7 @@ WITH lines AS MATERIALIZED (
         END,
         reason, asked_minor::numeric / divisor, currency, approved_minor, held_minor, settled_minor,
         merchant_id, merchant_name, mcc, city, state, country, merchant_amount_minor, merchant_currency, entry_mode, network,
-        config_version, counter_epoch, explanation::jsonb, transaction_date,
+        config_version, counter_epoch, explanation::jsonb, transaction_date, happened_at,
         CASE WHEN kind = 'FINANCIAL_CREDIT_AUTHORIZATION' THEN approved_minor ELSE 0 END
     FROM valid JOIN keys ON keys.transaction_id = valid.id
 )
@@ -104,31 +105,50 @@ UPDATE accounts SET counter_epoch = greatest(counter_epoch, $2) + 1 WHERE id = $
 
 -- name: load
 -- The truth about an account in one snapshot: balance, open holds, and for each counter what is used and how much of it is held.
--- $2 to $4: cards with their windows. $5 to $7: shared profiles with theirs.
+-- $2 to $4: cards with their windows. $5 to $7: shared profiles with theirs. What came back gives room again to windows as
+-- the account's refund policy says; one without an end is for ever.
+WITH account AS (
+    SELECT a.id, a.currency, a.balance, a.counter_epoch, coalesce(s.value #>> '{}', 'restore_lifetime') AS refund_policy
+    FROM accounts a
+    LEFT JOIN account_settings s ON s.account_id = a.id AND s.key = 'refund_policy' AND s.deleted_at IS NULL
+    WHERE a.id = $1
+)
 SELECT
-    a.currency, a.balance,
+    a.currency, a.balance, a.counter_epoch,
     coalesce((SELECT sum(t.held_minor) FROM transactions t WHERE t.account_id = a.id AND t.held_minor > 0), 0)::bigint
         AS held_minor,
     (
         SELECT array_agg((
-            SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+            SELECT ARRAY[
+                coalesce(sum(t.held_minor + t.settled_minor - CASE WHEN w.restores THEN t.credited_minor ELSE 0 END), 0),
+                coalesce(sum(t.held_minor), 0)
+            ]::bigint[]
             FROM transactions t
             WHERE t.card_id = w.id AND t.transaction_date >= w.window_start AND t.transaction_date < w.window_end
         ) ORDER BY w.position)
-        FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[])
-            WITH ORDINALITY AS w (id, window_start, window_end, position)
+        FROM (
+            SELECT w.*, authsvc_restores(a.refund_policy, w.window_end) AS restores
+            FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[])
+                WITH ORDINALITY AS w (id, window_start, window_end, position)
+        ) AS w
     ) AS cards,
     (
         SELECT array_agg((
-            SELECT ARRAY[coalesce(sum(t.held_minor + t.settled_minor), 0), coalesce(sum(t.held_minor), 0)]::bigint[]
+            SELECT ARRAY[
+                coalesce(sum(t.held_minor + t.settled_minor - CASE WHEN w.restores THEN t.credited_minor ELSE 0 END), 0),
+                coalesce(sum(t.held_minor), 0)
+            ]::bigint[]
             FROM transactions t
             WHERE t.spending_profile_id = w.id AND t.transaction_date >= w.window_start
                 AND t.transaction_date < w.window_end
         ) ORDER BY w.position)
-        FROM unnest($5::int[], $6::timestamptz[], $7::timestamptz[])
-            WITH ORDINALITY AS w (id, window_start, window_end, position)
+        FROM (
+            SELECT w.*, authsvc_restores(a.refund_policy, w.window_end) AS restores
+            FROM unnest($5::int[], $6::timestamptz[], $7::timestamptz[])
+                WITH ORDINALITY AS w (id, window_start, window_end, position)
+        ) AS w
     ) AS profiles
-FROM accounts a WHERE a.id = $1
+FROM account a
 
 -- name: remembered
 -- Which reservations have a committed row: request, body, configuration and epoch must all agree. A decline moved nothing,

@@ -107,6 +107,7 @@ class PostgresLedger:
             row = await connection.fetchrow(SQL["load"], account_id, *_windows(cards), *_windows(profiles))
         both = dict(zip([*cards, *profiles], [*(row["cards"] or ()), *(row["profiles"] or ())], strict=True))
         return Loaded(
+            row["counter_epoch"],
             int(row["balance"] * divisor(row["currency"])),
             row["held_minor"],
             [both[counter][0] for counter in counters],
@@ -287,6 +288,7 @@ def _line(row: Row) -> str:
             request.network,
             row.explanation.decode(),
             str(request.transacted_at_us),
+            "" if request.happened_us is None else str(request.happened_us),
         )
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from authsvc.errors import AuthsvcError
+from authsvc.ports import Turn
 from rules.lifecycle import Event, State
 
 
@@ -43,10 +44,19 @@ class Applied(NamedTuple):
 
 
 class Application(NamedTuple):
-    """What came of each message, and the counter epochs of the accounts whose counters it made outdated."""
+    """What came of each message, and the turns that counters must take to be up to date again."""
 
     outcomes: list[Applied | AuthsvcError]
-    counter_epochs: dict[int, int]
+    turns: list[Turn]
+
+
+class Opened(NamedTuple):
+    """A transaction as an increment finds it. The token is the network's, else one of ours."""
+
+    transaction_id: int
+    transaction_token: str
+    currency: str
+    origin: Origin
 
 
 class Told(NamedTuple):
@@ -75,6 +85,14 @@ class EventLedger(Protocol):
 
     async def apply(self, messages: Sequence[Message]) -> Application:
         """One commit for all; each identity once, ever."""
+        ...
+
+    async def restate(self, transaction_ids: Sequence[int]) -> Application:
+        """Write what the decisions and messages of these transactions add up to by now, in one commit."""
+        ...
+
+    async def opened(self, transaction_id: int, transaction_token: str) -> Opened | None:
+        """What an increment needs to know: as in `transaction`. Gives a name to a transaction that has none."""
         ...
 
     async def transaction(self, transaction_id: int, transaction_token: str) -> Told | None:

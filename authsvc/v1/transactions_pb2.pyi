@@ -24,6 +24,10 @@ class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EVENT_KIND_CORRECTION_DEBIT: _ClassVar[EventKind]
     EVENT_KIND_CORRECTION_CREDIT: _ClassVar[EventKind]
     EVENT_KIND_SNAPSHOT: _ClassVar[EventKind]
+    EVENT_KIND_INCREMENT: _ClassVar[EventKind]
+    EVENT_KIND_FINANCIAL_AUTHORIZATION_ADVICE: _ClassVar[EventKind]
+    EVENT_KIND_CREDIT_AUTHORIZATION_ADVICE: _ClassVar[EventKind]
+    EVENT_KIND_FINANCIAL_CREDIT_AUTHORIZATION_ADVICE: _ClassVar[EventKind]
 
 class TransactionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -34,6 +38,12 @@ class TransactionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSACTION_STATUS_SETTLED: _ClassVar[TransactionStatus]
     TRANSACTION_STATUS_VOIDED: _ClassVar[TransactionStatus]
     TRANSACTION_STATUS_EXPIRED: _ClassVar[TransactionStatus]
+
+class AdjustmentKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ADJUSTMENT_KIND_UNSPECIFIED: _ClassVar[AdjustmentKind]
+    ADJUSTMENT_KIND_FUNDING: _ClassVar[AdjustmentKind]
+    ADJUSTMENT_KIND_WITHDRAWAL: _ClassVar[AdjustmentKind]
 EVENT_KIND_UNSPECIFIED: EventKind
 EVENT_KIND_ADVICE: EventKind
 EVENT_KIND_REVERSAL: EventKind
@@ -44,6 +54,10 @@ EVENT_KIND_REFUND_REVERSAL: EventKind
 EVENT_KIND_CORRECTION_DEBIT: EventKind
 EVENT_KIND_CORRECTION_CREDIT: EventKind
 EVENT_KIND_SNAPSHOT: EventKind
+EVENT_KIND_INCREMENT: EventKind
+EVENT_KIND_FINANCIAL_AUTHORIZATION_ADVICE: EventKind
+EVENT_KIND_CREDIT_AUTHORIZATION_ADVICE: EventKind
+EVENT_KIND_FINANCIAL_CREDIT_AUTHORIZATION_ADVICE: EventKind
 TRANSACTION_STATUS_UNSPECIFIED: TransactionStatus
 TRANSACTION_STATUS_PENDING: TransactionStatus
 TRANSACTION_STATUS_APPROVED: TransactionStatus
@@ -51,6 +65,9 @@ TRANSACTION_STATUS_DECLINED: TransactionStatus
 TRANSACTION_STATUS_SETTLED: TransactionStatus
 TRANSACTION_STATUS_VOIDED: TransactionStatus
 TRANSACTION_STATUS_EXPIRED: TransactionStatus
+ADJUSTMENT_KIND_UNSPECIFIED: AdjustmentKind
+ADJUSTMENT_KIND_FUNDING: AdjustmentKind
+ADJUSTMENT_KIND_WITHDRAWAL: AdjustmentKind
 
 class ApplyEventRequest(_message.Message):
     __slots__ = ("event_id", "kind", "transaction_id", "transaction_token", "amount_minor", "settled_minor", "is_final", "currency", "occurred_at", "card_token", "transacted_at", "merchant")
@@ -81,7 +98,7 @@ class ApplyEventRequest(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., kind: _Optional[_Union[EventKind, str]] = ..., transaction_id: _Optional[int] = ..., transaction_token: _Optional[str] = ..., amount_minor: _Optional[int] = ..., settled_minor: _Optional[int] = ..., is_final: _Optional[bool] = ..., currency: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., card_token: _Optional[str] = ..., transacted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., merchant: _Optional[_Union[_types_pb2.Merchant, _Mapping]] = ...) -> None: ...
 
 class ApplyEventResponse(_message.Message):
-    __slots__ = ("event_id", "transaction_id", "status", "held_minor", "settled_minor", "credited_minor", "replayed")
+    __slots__ = ("event_id", "transaction_id", "status", "held_minor", "settled_minor", "credited_minor", "replayed", "decision")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +106,7 @@ class ApplyEventResponse(_message.Message):
     SETTLED_MINOR_FIELD_NUMBER: _ClassVar[int]
     CREDITED_MINOR_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     transaction_id: int
     status: TransactionStatus
@@ -96,7 +114,8 @@ class ApplyEventResponse(_message.Message):
     settled_minor: int
     credited_minor: int
     replayed: bool
-    def __init__(self, event_id: _Optional[str] = ..., transaction_id: _Optional[int] = ..., status: _Optional[_Union[TransactionStatus, str]] = ..., held_minor: _Optional[int] = ..., settled_minor: _Optional[int] = ..., credited_minor: _Optional[int] = ..., replayed: _Optional[bool] = ...) -> None: ...
+    decision: _authorization_pb2.AuthorizeResponse
+    def __init__(self, event_id: _Optional[str] = ..., transaction_id: _Optional[int] = ..., status: _Optional[_Union[TransactionStatus, str]] = ..., held_minor: _Optional[int] = ..., settled_minor: _Optional[int] = ..., credited_minor: _Optional[int] = ..., replayed: _Optional[bool] = ..., decision: _Optional[_Union[_authorization_pb2.AuthorizeResponse, _Mapping]] = ...) -> None: ...
 
 class BatchApplyEventsRequest(_message.Message):
     __slots__ = ("events",)
@@ -169,3 +188,35 @@ class TransactionEvent(_message.Message):
     is_final: bool
     occurred_at: _timestamp_pb2.Timestamp
     def __init__(self, event_id: _Optional[str] = ..., kind: _Optional[_Union[EventKind, str]] = ..., amount_minor: _Optional[int] = ..., settled_minor: _Optional[int] = ..., is_final: _Optional[bool] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AdjustBalanceRequest(_message.Message):
+    __slots__ = ("adjustment_id", "account_id", "account_token", "kind", "amount_minor", "currency", "reason")
+    ADJUSTMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_MINOR_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    adjustment_id: str
+    account_id: int
+    account_token: str
+    kind: AdjustmentKind
+    amount_minor: int
+    currency: str
+    reason: str
+    def __init__(self, adjustment_id: _Optional[str] = ..., account_id: _Optional[int] = ..., account_token: _Optional[str] = ..., kind: _Optional[_Union[AdjustmentKind, str]] = ..., amount_minor: _Optional[int] = ..., currency: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AdjustBalanceResponse(_message.Message):
+    __slots__ = ("adjustment_id", "account_id", "balance_minor", "available_balance_minor", "replayed")
+    ADJUSTMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_MINOR_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_BALANCE_MINOR_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    adjustment_id: str
+    account_id: int
+    balance_minor: int
+    available_balance_minor: int
+    replayed: bool
+    def __init__(self, adjustment_id: _Optional[str] = ..., account_id: _Optional[int] = ..., balance_minor: _Optional[int] = ..., available_balance_minor: _Optional[int] = ..., replayed: _Optional[bool] = ...) -> None: ...

@@ -30,6 +30,7 @@ class TransactionServiceStub:
 
     Statuses as for AuthorizationService; in addition, a message about a transaction that is not known, and that does not
     say enough to create it, is NOT_FOUND. A message is never refused for a limit or a balance: the network has decided.
+    An increment is the exception: the network asks, and it is decided.
     """
 
     def __init__(self, channel):
@@ -48,6 +49,11 @@ class TransactionServiceStub:
                 request_serializer=authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsRequest.SerializeToString,
                 response_deserializer=authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsResponse.FromString,
                 _registered_method=True)
+        self.AdjustBalance = channel.unary_unary(
+                '/authsvc.v1.TransactionService/AdjustBalance',
+                request_serializer=authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceRequest.SerializeToString,
+                response_deserializer=authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceResponse.FromString,
+                _registered_method=True)
         self.GetTransaction = channel.unary_unary(
                 '/authsvc.v1.TransactionService/GetTransaction',
                 request_serializer=authsvc_dot_v1_dot_transactions__pb2.GetTransactionRequest.SerializeToString,
@@ -60,6 +66,7 @@ class TransactionServiceServicer:
 
     Statuses as for AuthorizationService; in addition, a message about a transaction that is not known, and that does not
     say enough to create it, is NOT_FOUND. A message is never refused for a limit or a balance: the network has decided.
+    An increment is the exception: the network asks, and it is decided.
     """
 
     def ApplyEvent(self, request, context):
@@ -71,6 +78,14 @@ class TransactionServiceServicer:
 
     def BatchApplyEvents(self, request, context):
         """Applies up to 1,000 messages; each answer stands on its own, in the order of the messages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustBalance(self, request, context):
+        """Adds money to an account's balance, or takes some out. The same `adjustment_id` and body again change nothing and get the
+        first answer. A withdrawal that the available balance does not cover is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +111,11 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     request_deserializer=authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsRequest.FromString,
                     response_serializer=authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsResponse.SerializeToString,
             ),
+            'AdjustBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustBalance,
+                    request_deserializer=authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceRequest.FromString,
+                    response_serializer=authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceResponse.SerializeToString,
+            ),
             'GetTransaction': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTransaction,
                     request_deserializer=authsvc_dot_v1_dot_transactions__pb2.GetTransactionRequest.FromString,
@@ -114,6 +134,7 @@ class TransactionService:
 
     Statuses as for AuthorizationService; in addition, a message about a transaction that is not known, and that does not
     say enough to create it, is NOT_FOUND. A message is never refused for a limit or a balance: the network has decided.
+    An increment is the exception: the network asks, and it is decided.
     """
 
     @staticmethod
@@ -160,6 +181,33 @@ class TransactionService:
             '/authsvc.v1.TransactionService/BatchApplyEvents',
             authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsRequest.SerializeToString,
             authsvc_dot_v1_dot_transactions__pb2.BatchApplyEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authsvc.v1.TransactionService/AdjustBalance',
+            authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceRequest.SerializeToString,
+            authsvc_dot_v1_dot_transactions__pb2.AdjustBalanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

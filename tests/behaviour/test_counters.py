@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from authsvc.ports import Ask, Claim, Counters, Missing, Orphan, Reserved
+from authsvc.ports import Ask, Claim, Counters, Missing, Orphan, Reserved, Turn
 from rules.reasons import CheckName, Level, Window
 from rules.types import Bound, Counter, Limit, Plan, Usage
 from tests.behaviour.places import Place
@@ -254,6 +254,72 @@ async def test_installing_for_another_epoch_changes_nothing(place: Place, epoch:
     run = await opened(place, (DAY.name, 10))
     await place.counters.install(1, run, epoch, None, [(MONTH.name, 20)])
     assert await reserve(place.counters, ask()) == Missing(run, 5, False, (1,))
+
+
+async def advance(place: Place, before: int, after: int, **changes: int) -> bool:
+    (moved,) = await place.counters.advance([Turn(1, before, after, changes)])
+    return moved
+
+
+async def test_counters_move_on_to_the_epoch_of_a_commit_with_what_it_changed(place: Place) -> None:
+    run = await opened(place)
+    assert await advance(place, 5, 6, b=-30, h=-20, **{DAY.name: -5})
+    assert await reserve(place.counters, ask(epoch_min=6)) == Reserved(run, 6, Usage(970, 80, (5, 20)), 50)
+
+
+@pytest.mark.parametrize("before", [4, 6])
+async def test_counters_of_another_epoch_do_not_move_on(place: Place, before: int) -> None:
+    run = await opened(place)
+    assert not await advance(place, before, before + 1, b=-30)
+    assert await reserve(place.counters, ask()) == Reserved(run, 5, Usage(1_000, 100, (10, 20)), 50)
+
+
+async def test_unknown_counters_do_not_move_on(place: Place) -> None:
+    assert not await advance(place, 5, 6, b=-30)
+    missing = await reserve(place.counters, ask())
+    assert missing.epoch is None
+
+
+async def test_what_is_not_loaded_stays_missing_when_counters_move_on(place: Place) -> None:
+    run = await opened(place, (DAY.name, 10))
+    assert await advance(place, 5, 6, **{DAY.name: 7, MONTH.name: 7})
+    assert await reserve(place.counters, ask()) == Missing(run, 6, False, (1,))
+    await place.counters.install(1, run, 5, None, [(MONTH.name, 20)])
+    assert await reserve(place.counters, ask()) == Missing(run, 6, False, (1,))
+    await place.counters.install(1, run, 6, None, [(MONTH.name, 27)])
+    assert await usage(place) == Usage(1_000, 100, (17, 27))
+
+
+async def test_a_reservation_of_before_is_given_back_after_counters_moved_on(place: Place) -> None:
+    run = await opened(place)
+    claim = claim_of(ask(), await reserve(place.counters, ask()))
+    assert await advance(place, 5, 6, h=-100)
+    assert await usage(place) == Usage(1_000, 50, (60, 70))
+    assert await place.counters.pending(0) == [Orphan(1, run, 5, "ab/1/r1")]
+    await place.counters.release([claim._replace(epoch=7), claim._replace(epoch=6)])
+    assert await usage(place) == Usage(1_000, 50, (60, 70))
+    await place.counters.release([claim])
+    assert await usage(place) == Usage(1_000, 0, (10, 20))
+    assert await place.counters.pending(0) == []
+
+
+async def test_a_reservation_of_before_is_not_shared_after_counters_moved_on(place: Place) -> None:
+    run = await opened(place)
+    first = await reserve(place.counters, ask())
+    assert await advance(place, 5, 6, h=0)
+    again = await reserve(place.counters, ask())
+    assert again == Reserved(run, 6, Usage(1_000, 150, (60, 70)), 50)
+    await place.counters.confirm([Orphan(1, run, 5, "ab/1/r1")])
+    assert await place.counters.pending(0) == [Orphan(1, run, 6, "ab/1/r1")]
+    await place.counters.release([claim_of(ask(), first)])
+    assert await usage(place) == Usage(1_000, 150, (60, 70))
+
+
+async def test_several_accounts_move_on_at_once_each_for_itself(place: Place) -> None:
+    run = await opened(place)
+    turns = [Turn(2, 5, 6, {"b": 1}), Turn(1, 5, 6, {"b": 1})]
+    assert await place.counters.advance(turns) == [False, True]
+    assert await reserve(place.counters, ask()) == Reserved(run, 6, Usage(1_001, 100, (10, 20)), 50)
 
 
 async def test_a_wiped_server_knows_nothing(place: Place) -> None:

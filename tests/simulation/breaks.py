@@ -17,6 +17,7 @@ from authsvc.ports import Claim, Fenced, Stored
 from authsvc.reaper import Reaper
 from loader.directory import Directory
 from loader.records import Change
+from tests.simulation.postgres import SimulatedLedger
 from tests.simulation.redis import SimulatedCounters
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -47,8 +48,9 @@ def _reaper_releases(patch: pytest.MonkeyPatch) -> None:
         for orphan in lost:
             counters_of = server.hash_of(orphan.account_id, orphan.run)
             server.contents.records.pop((orphan.account_id, orphan.run, orphan.epoch, orphan.name), None)
-            server.pending_of(orphan.account_id, orphan.run).pop(orphan.name, None)
-            move = counters_of.moves.pop(orphan.name, None) if counters_of is not None else None
+            name = f"{orphan.epoch}:{orphan.name}"
+            server.pending_of(orphan.account_id, orphan.run).pop(name, None)
+            move = counters_of.moves.pop(name, None) if counters_of is not None else None
             if move is not None and counters_of is not None and counters_of.epoch == orphan.epoch:
                 for name, delta in move.deltas.items():
                     counters_of.used[name] -= delta
@@ -149,7 +151,38 @@ def _loses_failures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Decider, "_failed", lambda *_: None)
 
 
+def _loads_whatever_the_epoch(patch: pytest.MonkeyPatch) -> None:
+    load = SimulatedLedger.load
+
+    async def loaded(self: SimulatedLedger, account_id: int, counters: Sequence[Any]) -> Any:
+        found = await load(self, account_id, counters)
+        return found._replace(counter_epoch=_Any())
+
+    patch.setattr(SimulatedLedger, "load", loaded)
+
+
+class _Any(int):
+    """Equal to every epoch."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
+
+
 BREAKS: dict[str, Break] = {
+    "no_epoch_bump_on_event": Break("a message moves what is recorded and goes on in the old epoch", "messages"),
+    "advance_ignores_epoch": Break("counters are moved on from another epoch than that before the commit", "storms"),
+    "advance_moves_nothing": Break("counters are moved on to the next epoch without the change", "messages"),
+    "release_forgets_moved_on": Break(
+        "counters that were moved on keep what a refused commit had reserved", "messages"
+    ),
+    "loads_whatever_the_epoch": Break(
+        "what is loaded is installed although a commit came in between", "messages", _loads_whatever_the_epoch
+    ),
     "no_config_fence": Break("the commit ignores the configuration version", "changes"),
     "no_epoch_fence": Break("the commit ignores the counter epoch", "faults"),
     "no_run_in_name": Break("a restarted server finds its old counters under the same names", "restarts"),

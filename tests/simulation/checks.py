@@ -5,6 +5,7 @@ import orjson
 from authsvc.answers import Answer
 from authsvc.errors import AuthsvcError
 from authsvc.flight import Flight
+from authsvc.lifecycle.messages import Applied, Message
 from authsvc.ports import Ask, Row
 from rules.reasons import CheckName, Decision, Kind, Reason
 from rules.types import Counter
@@ -43,7 +44,8 @@ class Checks:
         """Which reservation the committer of a row owns, if the server still has it."""
         if row.counter_epoch is None or row.approved_minor == 0:
             return None
-        name = Flight(row.request, 0.0, lambda _: None, 0.0, config_version=row.config_version).reservation_name()
+        flight = Flight(row.request, 0.0, lambda _: None, 0.0, config_version=row.config_version)
+        name = f"{row.counter_epoch}:{flight.reservation_name()}"
         counters = self._redis.hash_of(row.card.account.id, self._redis.run)
         if counters is None or counters.epoch != row.counter_epoch or name not in counters.moves:
             return None
@@ -162,6 +164,14 @@ class Checks:
             row = self._postgres.transactions[answer.transaction_id].row
             if (row.reason, row.approved_minor) != (answer.reason.name, answer.approved_minor):
                 self._broken("lost answer", f"{request.request_id} was told {told}, recorded is {row.reason}")
+
+    # --- at every message that was applied --------------------------------------------------------------------------
+
+    def applied(self, message: Message, applied: Applied) -> None:
+        """Whoever sent it, and however often, hears what was first said."""
+        told = self.answers.setdefault((message.event.identity, message.fingerprint), applied[:2])
+        if told != applied[:2]:
+            self._broken("two answers", f"{message.event.identity}: {told} and {applied}")
 
     # --- at rest ----------------------------------------------------------------------------------------------------
 

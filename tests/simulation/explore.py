@@ -69,8 +69,11 @@ def _come_to_rest(world: World, theme: Theme, asked: list[AuthorizationRequest])
     again = len(world.sent)
     for one in asked:
         world.send(world.chance.choice([0, 1]), one, _PATIENCE_S)
+    for message in dict.fromkeys(world.told):
+        world.tell(world.chance.choice([0, 1]), message)
     world.settle(_STEPS_MAX)
     _landed(world)
+    _applied(world)
     for sent in world.sent[again:]:
         if not isinstance(sent.flight.error, RequestIdReused | RowRefused | None):
             checks.violations.append(f"no answer: {sent.flight.request.request_id}: {sent.flight.error!r}")
@@ -82,6 +85,13 @@ def _come_to_rest(world: World, theme: Theme, asked: list[AuthorizationRequest])
     _reap(world)
     checks.at_rest()
     checks.nothing_pending()
+
+
+def _applied(world: World) -> None:
+    """Every message that was told has been heard by now."""
+    for message in world.told:
+        if message.event.identity not in world.event_tables.known:
+            world.checks.violations.append(f"lost message: {message.event.identity}")
 
 
 def _late_duplicates(world: World, theme: Theme, asked: list[AuthorizationRequest]) -> None:

@@ -101,15 +101,20 @@ def _spending(
         for row in server.transactions.values():
             if row.id == without_id or window_key(source.window, row.transacted_at_us, timezone) != key:
                 continue
-            if profile is not None and profile.shared:
-                used += contribution(row) if row.profile_id == profile.id else 0
-            else:
-                used += contribution(row) if row.card_id == card.id else 0
+            is_its = row.profile_id == profile.id if profile is not None and profile.shared else row.card_id == card.id
+            used += contribution(row) - _given_back(server, row, source.window) if is_its else 0
     return Spending(reason, source.limit_minor, used)
 
 
 def contribution(row: TransactionRow) -> int:
     return row.held_minor + row.settled_minor
+
+
+def _given_back(server: PostgresServer, row: TransactionRow, window: Window) -> int:
+    """What a credit takes off a limit of this window."""
+    policy = server.accounts[row.account_id].refund_policy
+    lifetime = policy == "restore_lifetime" and window is Window.LIFETIME
+    return row.credited_minor if lifetime or policy == "restore_window" else 0
 
 
 def judge(

@@ -9,6 +9,7 @@ from authsvc.ports import AuthorizationRequest, Fenced, Inserted, Loaded, Orphan
 from loader.records import CardRecord, Change, ProfileRecord, SourceUnavailable
 from rules.mcc import compile_table
 from rules.reasons import Level, Window
+from rules.refunds import RefundPolicy
 from rules.types import Counter, Limit
 from tests.simulation.wire import AnswerLost, NotDelivered, Wire
 
@@ -24,6 +25,7 @@ class AccountRow:
     balance_check: bool
     balance_minor: int
     currency: str = "USD"
+    refund_policy: str = "restore_lifetime"
     config_version: int = 1
     counter_epoch: int = 1
 
@@ -72,6 +74,7 @@ class TransactionRow:
     transacted_at_us: int
     created_ms: int
     serial: int | None
+    credited_minor: int = 0
 
 
 @dataclass
@@ -107,8 +110,8 @@ class PostgresServer:
         """`accounts` and its settings. A change of balance is money from outside."""
         old = self.accounts[account_id]
         new = replace(old, **values)  # type: ignore[arg-type]
-        configured = (old.status, old.timezone, old.balance_check) != (new.status, new.timezone, new.balance_check)
-        reshaped = (old.timezone, old.balance_check) != (new.timezone, new.balance_check)
+        reshaped = _shape(old) != _shape(new)
+        configured = reshaped or old.status != new.status
         self.accounts[account_id] = new
         if old.balance_minor != new.balance_minor and self.broken != "no_epoch_bump_on_funding":
             self._raise_epoch(account_id)
@@ -240,6 +243,7 @@ class PostgresServer:
             row.request.transacted_at_us,
             self.now_ms(),
             self.serial_of(row),
+            max(0, -row.posted_minor),
         )
         return transaction_id
 
@@ -284,7 +288,9 @@ class PostgresServer:
         for row in self.transactions.values():
             owner = row.profile_id if counter.level is Level.PROFILE else row.card_id
             if owner == counter.entity_id and start_us <= row.transacted_at_us < end_us:
-                used += row.held_minor + row.settled_minor
+                policy = RefundPolicy(self.accounts[row.account_id].refund_policy)
+                back = row.credited_minor if policy.restores(is_lifetime=counter.end_us is None) else 0
+                used += row.held_minor + row.settled_minor - back
                 held += row.held_minor
         return used, held
 
@@ -298,6 +304,10 @@ class PostgresServer:
         same = (row.row.config_version, row.row.counter_epoch) == (int(config_version), orphan.epoch)
         fresh = row.created_ms > self.now_ms() - fresh_ms
         return same and row.row.approved_minor > 0 and (fresh or self.broken == "remembers_for_ever")
+
+
+def _shape(account: AccountRow) -> tuple[str, bool, str]:
+    return account.timezone, account.balance_check, account.refund_policy
 
 
 def limit_of(amount_minor: int | None, window: Window | None) -> Limit | None:
@@ -348,7 +358,8 @@ class SimulatedLedger:
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         def snapshot() -> Loaded:
             used = [self._server.used(counter) for counter in counters]
-            return Loaded(*self._server.funds(account_id), [one for one, _ in used], [held for _, held in used])
+            epoch = self._server.accounts[account_id].counter_epoch
+            return Loaded(epoch, *self._server.funds(account_id), [one for one, _ in used], [held for _, held in used])
 
         return await self._read(snapshot)
 

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
+from authsvc.lifecycle.messages import Message
 from authsvc.ports import AuthorizationRequest
+from rules.lifecycle import Event, EventKind
 from rules.reasons import Kind, Window
+from rules.refunds import RefundPolicy
 from tests.simulation.postgres import AccountRow, CardRow, ProfileRow, UserRow
 from tests.simulation.world import DEADLINE_MAX_S, START_US, World
 
@@ -23,6 +26,7 @@ _KINDS = (
         Kind.BALANCE_INQUIRY,
     ]
 )
+_MESSAGES = [kind for kind in EventKind if kind < EventKind.AUTHORIZATION]
 _HOUR_US = 3_600_000_000
 # The morning after, the same day in one zone and another in the next; weeks and months apart.
 _INSTANTS = [START_US + hours * _HOUR_US for hours in (-500, -14, -9, -1, -1, -1)]
@@ -170,6 +174,7 @@ def _change_account(world: World) -> None:
         {"status": chance.choice(["active", "active", "suspended"])},
         {"timezone": chance.choice(_ZONES)},
         {"balance_check": chance.random() < 0.7},
+        {"refund_policy": chance.choice(list(RefundPolicy))},
     ]
     world.postgres.change_account(chance.choice(sorted(world.postgres.accounts)), **chance.choice(changes))
 
@@ -210,6 +215,27 @@ def _restart_old(world: World) -> None:
     world.loop.call_later(world.chance.random() * 0.3, world.redis.restart, old)
 
 
+def _message(world: World) -> Message | None:
+    """What the network may say about a transaction; now and then it repeats itself."""
+    chance, rows = world.chance, world.postgres.transactions
+    if not rows or (world.told and chance.random() < 0.2):
+        return chance.choice(world.told) if world.told else None
+    kind = chance.choice(_MESSAGES)
+    amount = None if kind is EventKind.EXPIRY else chance.choice([0, 5, 10, 30, 60])
+    settled = chance.choice([0, 0, 10, -10]) if kind is EventKind.SNAPSHOT else 0
+    identity = f"message-{len(world.told)}"
+    final = kind is EventKind.CLEARING and chance.random() < 0.5
+    event = Event(kind, START_US + chance.randint(0, 1_000), identity, amount, final, settled)
+    return Message(event, identity.encode(), chance.choice(sorted(rows)), "", "USD", None)
+
+
+def _tell(world: World) -> None:
+    message = _message(world)
+    if message is not None:
+        for _ in range(world.chance.choice([1, 1, 2])):
+            world.tell(world.chance.choice([0, 1]), message)
+
+
 def _abandon(world: World) -> None:
     if world.sent:
         world.chance.choice(world.sent).flight.abandoned = True
@@ -231,8 +257,8 @@ def _lose_listener(world: World) -> None:
     world.lose_listener(world.chance.choice([0, 1]))
 
 
-Event = Callable[[World], None]
-_CHANGES: list[Event] = [
+Happening = Callable[[World], None]
+_CHANGES: list[Happening] = [
     _change_card,
     _change_card,
     _change_profile,
@@ -241,7 +267,7 @@ _CHANGES: list[Event] = [
     _change_account,
     _fund,
 ]
-_FAULTS: list[Event] = [
+_FAULTS: list[Happening] = [
     _redis_errors,
     _postgres_errors,
     _restart_old,
@@ -260,7 +286,7 @@ _FAULTS: list[Event] = [
 class Theme:
     """What may happen in a run and about how often, and what its traffic is like."""
 
-    events: list[Event]
+    events: list[Happening]
     often: int
     spans_s: tuple[float, ...] = (0.0, 0.05, 0.3, 1.5)
     repeats: tuple[tuple[int, ...], ...] = ((1,), (1, 1, 2, 3), (2, 4))
@@ -271,7 +297,9 @@ class Theme:
 
 THEMES = {
     "calm": Theme([_abandon], 0),
-    "mixed": Theme(_CHANGES + _FAULTS + [_new_card], 8),
+    "mixed": Theme(_CHANGES + _FAULTS + [_new_card, _tell, _tell, _tell], 8),
+    "messages": Theme([_tell], 30, repeats=((1,), (1, 1, 2, 3))),
+    "storms": Theme([*[_tell] * 8, _change_account, _fund, _redis_errors, _postgres_errors, _wipe, _crash, _reap], 30),
     "changes": Theme([*_CHANGES, _new_card, _lose_listener], 20),
     "shapes": Theme([_change_and_back, _change_and_back, _change_card], 8, spans_s=(0.8,), one_card=True),
     "faults": Theme(_FAULTS, 10),
@@ -282,10 +310,10 @@ THEMES = {
 }
 
 
-def script(world: World, theme: Theme) -> list[tuple[int, Event]]:
+def script(world: World, theme: Theme) -> list[tuple[int, Happening]]:
     """What happens at which step: between any two, and some things close together."""
     chance = world.chance
-    made: list[tuple[int, Event]] = []
+    made: list[tuple[int, Happening]] = []
     while len(made) < theme.often:
         step = chance.randint(1, 500)
         made += [(step + chance.randint(0, 20), chance.choice(theme.events)) for _ in range(chance.choice([1, 1, 3]))]

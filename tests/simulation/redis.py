@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from authsvc.errors import Unavailable
-from authsvc.ports import Ask, Claim, Missing, Orphan, Reserved
+from authsvc.ports import Ask, Claim, Missing, Orphan, Reserved, Turn
 from rules.types import Plan, Usage
 from tests.simulation.wire import AnswerLost, NotDelivered, Wire
 
@@ -37,6 +37,7 @@ class Move:
 class Hash:
     """The counters of one account under one run."""
 
+    opened: int
     epoch: int
     expires_ms: int
     used: dict[str, int] = field(default_factory=dict)
@@ -129,26 +130,26 @@ class RedisServer:
         fits = room == ask.amount_minor or (room > 0 and ask.partial)
         moved = room if ask.moves and fits else 0
         if moved > 0:
-            pending = self.pending_of(ask.account_id, run)
-            known = ask.name in pending
-            pending[ask.name] = now_ms
+            pending, name = self.pending_of(ask.account_id, run), f"{epoch}:{ask.name}"
+            known = name in pending
+            pending[name] = now_ms
             if known:
                 return Missing(run, None, True, ())
             deltas = {"b": -moved} if ask.posts else {"h": moved}
             for counter in plan.counters:
                 deltas[counter.name] = moved
-            for name, delta in deltas.items():
-                used[name] += delta
+            for field_name, delta in deltas.items():
+                used[field_name] += delta
             self.serials += 1
             key = (ask.account_id, self._named(run), epoch, ask.name)
             expires_ms = now_ms + self.record_ttl_ms
             self.contents.records[key] = Record(1, moved, usage, expires_ms)
-            counters.moves[ask.name] = Move(self.serials, deltas)
+            counters.moves[name] = Move(self.serials, deltas)
         return Reserved(run, epoch, usage, max(moved, 0))
 
     def release(self, claim: Claim) -> None:
         counters = self.hash_of(claim.account_id, claim.run)
-        if counters is None or counters.epoch != claim.epoch:
+        if counters is None or not counters.opened <= claim.epoch <= counters.epoch:
             return
         record = self.record_of(claim.account_id, claim.run, claim.epoch, claim.name)
         if record is None:
@@ -158,25 +159,25 @@ class RedisServer:
             return
         moved = record.moved_minor
         del self.contents.records[(claim.account_id, self._named(claim.run), claim.epoch, claim.name)]
-        self.pending_of(claim.account_id, claim.run).pop(claim.name, None)
-        counters.moves.pop(claim.name, None)
+        name = f"{claim.epoch}:{claim.name}"
+        self.pending_of(claim.account_id, claim.run).pop(name, None)
+        counters.moves.pop(name, None)
         deltas = {"b": moved} if claim.posts else {"h": -moved}
         for counter in claim.plan.counters:
             deltas[counter.name] = -moved
-        for name, delta in deltas.items():
-            counters.used[name] = counters.used.get(name, 0) + delta
+        for field_name, delta in deltas.items():
+            counters.used[field_name] = counters.used.get(field_name, 0) + delta
 
     def confirm(self, run: str, done: Claim | Orphan) -> None:
-        counters = self.hash_of(done.account_id, run)
-        if done.run != run or counters is None or counters.epoch != done.epoch:
-            return
-        self.pending_of(done.account_id, run).pop(done.name, None)
+        if done.run == run:
+            self.pending_of(done.account_id, run).pop(f"{done.epoch}:{done.name}", None)
 
     def open_epoch(self, account_id: int, run: str, epoch: int) -> None:
         counters = self.hash_of(account_id, run)
         if counters is None or counters.epoch < epoch:
             self.pending_of(account_id, run).clear()
-            self.contents.hashes[account_id, self._named(run)] = Hash(epoch, self.now_ms() + self.counters_ttl_ms)
+            expires_ms = self.now_ms() + self.counters_ttl_ms
+            self.contents.hashes[account_id, self._named(run)] = Hash(epoch, epoch, expires_ms)
 
     def install(self, account_id: int, run: str, epoch: int, values: Sequence[tuple[str, int]]) -> None:
         counters = self.hash_of(account_id, run)
@@ -186,6 +187,16 @@ class RedisServer:
             if name not in counters.used or self.broken == "install_overwrites":
                 counters.used[name] = value
 
+    def advance(self, run: str, turn: Turn) -> bool:
+        counters = self.hash_of(turn.account_id, run)
+        if counters is None or (counters.epoch != turn.epoch_before and self.broken != "advance_ignores_epoch"):
+            return False
+        for name, change in turn.changes.items():
+            if name in counters.used and self.broken != "advance_moves_nothing":
+                counters.used[name] += change
+        counters.epoch = turn.epoch_after
+        return True
+
     def pending(self, run: str, grace_ms: int) -> list[Orphan]:
         until_ms = self.now_ms() - grace_ms
         found: list[Orphan] = []
@@ -194,7 +205,8 @@ class RedisServer:
             counters = self.hash_of(account_id, run)
             names = [name for name, made_ms in self.pending_of(account_id, run).items() if made_ms <= until_ms]
             if names and counters is not None:
-                found += [Orphan(account_id, run, counters.epoch, name) for name in names]
+                parts = [name.split(":", 1) for name in names]
+                found += [Orphan(account_id, run, int(epoch), name) for epoch, name in parts]
             elif last_ms <= until_ms:
                 del active[account_id]
         return found
@@ -234,6 +246,9 @@ class SimulatedCounters:
     ) -> None:
         values = list(used) + ([("b", funds[0]), ("h", funds[1])] if funds is not None else [])
         await self._call(lambda now: self._server.install(account_id, run, epoch, values) if now == run else None)
+
+    async def advance(self, turns: Sequence[Turn]) -> list[bool]:
+        return await self._call(lambda run: [self._server.advance(run, turn) for turn in turns])
 
     async def pending(self, grace_ms: int) -> list[Orphan]:
         return await self._call(lambda run: self._server.pending(run, grace_ms))

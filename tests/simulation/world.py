@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from authsvc.decide import Decider
 from authsvc.errors import AuthsvcError
 from authsvc.flight import Flight
+from authsvc.lifecycle.apply import Lifecycle
+from authsvc.lifecycle.messages import Applied, Message
 from authsvc.ports import AuthorizationRequest
 from authsvc.reaper import Reaper
 from loader.directory import Directory
 from loader.records import Change, SourceUnavailable
 from tests.simulation.checks import Checks
+from tests.simulation.events import EventTables, SimulatedEvents
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.postgres import Listener, PostgresServer, SimulatedLedger, SimulatedSource
 from tests.simulation.redis import RedisServer, SimulatedCounters
@@ -53,6 +56,7 @@ class Worker:
     process: str
     directory: Directory
     decider: Decider
+    lifecycle: Lifecycle
     reaper: Reaper
     lost: asyncio.Event | None = None
     listener: Listener | None = None
@@ -74,6 +78,7 @@ class World:
         )
         self.postgres = PostgresServer(self.now_ms, broken=broken)
         self.postgres.on_notify = self._notify
+        self.event_tables = EventTables(self.postgres)
         self.checks = Checks(self.postgres, self.redis)
         self.redis_weather, self.postgres_weather = Weather(), Weather()
         self.redis_wire = LossyWire(self.loop, self.chance, self.redis_weather)
@@ -83,6 +88,7 @@ class World:
         self.worker_count = 0
         self.workers = [self.new_worker(), self.new_worker()]
         self.sent: list[Sent] = []
+        self.told: list[Message] = []
         self.happenings: list[tuple[int, Callable[[], object]]] = []
         self.loop.after_step = self._after_step
 
@@ -115,7 +121,9 @@ class World:
             attempts_max=8,
         )
         reaper = Reaper(counters, ledger, decider.repair, self.checks, grace_ms=GRACE_MS)
-        worker = Worker(process, directory, decider, reaper)
+        events = SimulatedEvents(self.event_tables, self.postgres_wire)
+        lifecycle = Lifecycle(events, counters, decider.repair, self.checks, waiting_max=1_000)
+        worker = Worker(process, directory, decider, lifecycle, reaper)
         self.loop.in_process(process, self._start, worker)
         return worker
 
@@ -138,6 +146,23 @@ class World:
         flight = worker.decider.submit(request, self.loop.time() + patience_s, self.checks.landed)
         self.checks.boarded(flight)
         self.sent.append(Sent(flight, worker.process))
+
+    def tell(self, slot: int, message: Message) -> None:
+        """The network says something about a transaction."""
+        worker = self.workers[slot]
+        self.told.append(message)
+        self.loop.in_process(worker.process, self._tell_of, worker, message)
+
+    def _tell_of(self, worker: Worker, message: Message) -> None:
+        async def apply() -> None:
+            try:
+                (outcome,) = await worker.lifecycle.apply([message])
+            except AuthsvcError:
+                return
+            if isinstance(outcome, Applied):
+                self.checks.applied(message, outcome)
+
+        worker.tasks.add(asyncio.get_running_loop().create_task(apply()))
 
     def reap(self, slot: int) -> None:
         worker = self.workers[slot]
