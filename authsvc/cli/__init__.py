@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from authsvc.cli import ask, bridge, card, database, demo, service, transactions
+from authsvc.cli import ask, bridge, card, database, demo, history, lithic, service, transactions, webhooks
 from authsvc.cli.output import fail
 from authsvc.errors import AuthsvcError
 
@@ -25,8 +25,19 @@ database_app = typer.Typer(help="Look after the database's schema.", no_args_is_
 database_app.command("migrate")(database.migrate)
 database_app.command("status")(database.status)
 database_app.command("partitions")(database.partitions)
+lithic_app = typer.Typer(help="Stand in for Lithic.", no_args_is_help=True)
+lithic_app.command("simulate")(lithic.simulate)
+webhooks_app = typer.Typer(help="Look after Lithic's webhooks.", no_args_is_help=True)
+webhooks_app.command("list")(webhooks.list_webhooks)
+webhooks_app.command("show")(webhooks.show)
+webhooks_app.command("retry")(webhooks.retry)
+webhooks_app.command("purge")(webhooks.purge)
 transactions_app = typer.Typer(help="Look at transactions.", no_args_is_help=True)
 transactions_app.command("show")(transactions.show)
+transactions_app.command("list")(history.list_)
+transactions_app.command("explain")(history.explain)
+transactions_app.command("summary")(history.summary)
+transactions_app.command("watch")(history.watch)
 
 app.command(rich_help_panel="Run")(service.serve)
 app.command(rich_help_panel="Run")(bridge.bridge)
@@ -39,9 +50,11 @@ app.add_typer(transactions_app, name="tx", rich_help_panel="Ask")
 app.command(rich_help_panel="Ask")(transactions.event)
 app.add_typer(database_app, name="db", rich_help_panel="Data")
 app.command(rich_help_panel="Data")(database.seed)
+app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Data")
 app.command(rich_help_panel="Measure", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     service.bench
 )
+app.add_typer(lithic_app, name="lithic", rich_help_panel="Measure")
 app.command(hidden=True)(service.worker)
 
 

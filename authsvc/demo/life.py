@@ -33,7 +33,7 @@ class Step(NamedTuple):
 async def live(client: AuthorizationClient, card_tokens: Sequence[str], run: str) -> list[Step]:
     """A dinner: authorized, a part taken back, cleared with a tip. Empty when no card has room for it."""
     for token in card_tokens:
-        limit = await _limit(client, token)
+        limit = await limit_of(client, token)
         if limit is None or limit.remaining_minor < HOLD_MINOR + TIP_MINOR:
             continue
         decided: Any = await client.authorize(
@@ -45,7 +45,7 @@ async def live(client: AuthorizationClient, card_tokens: Sequence[str], run: str
         )
         if decided.decision != Decision.APPROVED:
             continue
-        steps = [await _step(client, token, "swipe, approved", decided.transaction_id)]
+        steps = [await step_of(client, token, "swipe, approved", decided.transaction_id)]
         for what, kind, amount in (
             ("a part is taken back", EventKind.REVERSAL, REVERSED_MINOR),
             ("cleared, with a tip", EventKind.CLEARING, HOLD_MINOR - REVERSED_MINOR + TIP_MINOR),
@@ -56,29 +56,30 @@ async def live(client: AuthorizationClient, card_tokens: Sequence[str], run: str
                 transaction_id=decided.transaction_id,
                 amount_minor=amount,
             )
-            steps.append(await _step(client, token, what, decided.transaction_id))
+            steps.append(await step_of(client, token, what, decided.transaction_id))
         return steps
     return []
 
 
-async def _limit(client: AuthorizationClient, token: str) -> Any:
+async def limit_of(client: AuthorizationClient, token: str) -> Any:
     """The limit with the least room; None when the card has none in US dollars."""
     power = await client.spending_power(token)
     limits = [limit for limit in power.limits if limit.HasField("reset_time")]
     return min(limits, key=lambda limit: limit.remaining_minor, default=None) if power.currency == "USD" else None
 
 
-async def _step(client: AuthorizationClient, token: str, what: str, transaction_id: int) -> Step:
-    known, limit = await client.transaction(transaction_id), await _limit(client, token)
+async def step_of(client: AuthorizationClient, token: str, what: str, transaction_id: int) -> Step:
+    """What the transaction counts now; the card has a limit."""
+    known, limit = await client.transaction(transaction_id), await limit_of(client, token)
     status = _STATUSES[known.status].value.lower()
     return Step(what, status, known.held_minor, known.settled_minor, limit.used_minor, limit.remaining_minor)
 
 
-def print_life(out: Console, steps: Sequence[Step]) -> None:
+def print_life(out: Console, title: str, steps: Sequence[Step]) -> None:
     """A row for each step."""
     if not steps:
         return
-    table = Table(box=box.SIMPLE_HEAD, title="The life of one purchase, and its card's limit", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("step", no_wrap=True)
     table.add_column("transaction", no_wrap=True)
     for heading in ("held", "settled", "limit used", "left"):

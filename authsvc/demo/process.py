@@ -1,9 +1,9 @@
-"""The service as its own process, for as long as a demonstration takes."""
+"""The service and the bridge as processes of their own, for as long as a demonstration takes."""
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -30,12 +30,34 @@ async def serving(database_url: str, redis_url: str, log: Path) -> AsyncIterator
         "AUTHSVC_METRICS_PORT": "0",
         "AUTHSVC_WORKERS": "1",
         "AUTHSVC_LOG_DECISIONS": "false",
-        "AUTHSVC_LOG_LEVEL": "WARNING",
     }
+    async with _running("serve", given, log) as address:
+        yield address
+
+
+@asynccontextmanager
+async def bridging(target: str, database_url: str, asa_secret: str, event_secret: str, log: Path) -> AsyncIterator[str]:
+    """Run `authsvc bridge` before the service at `target`, as `serving` runs that."""
+    given = {
+        "AUTHSVC_BRIDGE_TARGET": target,
+        "AUTHSVC_BRIDGE_DATABASE_URL": database_url,
+        "AUTHSVC_BRIDGE_HOST": "127.0.0.1",
+        "AUTHSVC_BRIDGE_PORT": "0",
+        "AUTHSVC_BRIDGE_METRICS_PORT": "0",
+        "AUTHSVC_BRIDGE_ALLOW_UNSIGNED": "false",
+        "AUTHSVC_BRIDGE_ASA_SECRETS": asa_secret,
+        "AUTHSVC_BRIDGE_EVENT_SECRETS": event_secret,
+    }
+    async with _running("bridge", given, log) as address:
+        yield address
+
+
+@asynccontextmanager
+async def _running(command: str, given: Mapping[str, str], log: Path) -> AsyncIterator[str]:
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc", "serve"),
-            env=os.environ | given,  # noqa: TID251 (handed on, not read)
+            *(sys.executable, "-m", "authsvc", command),
+            env={**os.environ, **given, "AUTHSVC_LOG_LEVEL": "WARNING"},  # noqa: TID251 (handed on, not read)
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from authsvc.client import AuthorizationClient
 from authsvc.clock import Clock
-from authsvc.demo import report
+from authsvc.demo import lithic, report
 from authsvc.demo.books import check_books
 from authsvc.demo.life import live, print_life
 from authsvc.demo.process import serving
@@ -35,19 +35,24 @@ async def show(
     orders = traffic(Random(random_seed), tokens, requests, now, run=f"demo-{clock.now_us():x}")  # noqa: S311
     async with AsyncExitStack() as stack:
         with step(out, clock, "service", "starting `authsvc serve` as its own process") as said:
-            log = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-demo-"))) / "serve.log"
-            target = await stack.enter_async_context(serving(database_url, redis_url, log))
+            logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-demo-")))
+            target = await stack.enter_async_context(serving(database_url, redis_url, logs / "serve.log"))
             said.append(f"`authsvc serve`, a process of its own, is ready on {target}")
         client = await stack.enter_async_context(AuthorizationClient(target))
         outcomes, elapsed_s = await _replay(client, orders, out, clock)
         steps = await live(client, tokens, run=f"demo-{clock.now_us():x}")
+        with step(out, clock, "bridge", "starting `authsvc bridge`, and Lithic's traffic for it") as said:
+            said.append("`authsvc bridge`, a process of its own, heard from a simulated Lithic over HTTP")
+            bridge = lithic.bridged(target, database_url, logs / "bridge.log", clock)
+            told = await lithic.play(client, await stack.enter_async_context(bridge), tokens, clock, random_seed)
+        out.print()
         books = await check_books(client, database_url, tokens, now)
     report.print_decisions(out, outcomes)
     report.print_speed(out, outcomes, elapsed_s, IN_FLIGHT)
     report.print_explanations(out, outcomes)
-    print_life(out, steps)
-    right = report.print_books(out, books)
-    return right and all(outcome.error is None for outcome in outcomes)
+    print_life(out, "The life of one purchase, and its card's limit", steps)
+    right = [lithic.print_told(out, told), report.print_books(out, books)]
+    return all(right) and all(outcome.error is None for outcome in outcomes)
 
 
 @contextmanager
@@ -88,6 +93,6 @@ async def _replay(
         elapsed_s = clock.monotonic_s() - started_s
     out.print(
         f"[green]✓[/green] [bold]traffic  [/bold]{len(orders):,} authorizations through the public API "
-        f"[dim]({elapsed_s:.1f} s)[/dim]\n"
+        f"[dim]({elapsed_s:.1f} s)[/dim]"
     )
     return outcomes, elapsed_s

@@ -130,17 +130,36 @@ def test_it_tells_latencies_explanations_the_books_and_what_to_type_next(finishe
     assert "What to type next" in run.text
 
 
+def test_lithic_calls_over_http_and_the_limit_moves_with_the_clearing(finished: tuple[Run, int]) -> None:
+    run, _ = finished
+    asked, cleared = (
+        re.search(rf"{step} +{figures} +([\d,.]+) +([\d,.]+) *$", run.text, re.MULTILINE)
+        for step, figures in (
+            ("swipe, answered APPROVED", r"approved +52\.00 +0\.00"),
+            ("webhook: cleared, with a tip", r"settled +0\.00 +61\.50"),
+        )
+    )
+    assert asked and cleared, run.text
+    used, left = ([round(float(row[at].replace(",", "")) * 100) for row in (asked, cleared)] for at in (1, 2))
+    assert (used[1] - used[0], left[1] - left[0]) == (950, -950)
+    assert re.search(r"all \d+ transactions hold, and have settled, what Lithic told of them", run.text)
+
+
 def test_in_a_pipe_it_prints_no_control_characters(finished: tuple[Run, int]) -> None:
     run, _ = finished
     assert [character for character in run.text if not (character.isprintable() or character == "\n")] == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("number", "code", "after"),
+    [(signal.SIGINT, 130, "ready on"), (signal.SIGTERM, 143, "✓ traffic")],
+    ids=["Ctrl-C", "SIGTERM, with the bridge"],
+)
 def test_interrupted_it_cleans_up(
-    number: signal.Signals, code: int, temporary: Path, database_url: str, redis_url: str
+    number: signal.Signals, code: int, after: str, temporary: Path, database_url: str, redis_url: str
 ) -> None:
     run = run_demo(temporary, {"AUTHSVC_DATABASE_URL": database_url, "AUTHSVC_REDIS_URL": redis_url})
-    run.read(until="ready on")
+    run.read(until=after)
     run.process.send_signal(number)
     assert run.end() == code, run.text
     assert run.process.stdout is not None

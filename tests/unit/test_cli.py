@@ -14,7 +14,22 @@ import typer
 from authsvc.cli import ask, run
 from authsvc.settings import PREFIX, Settings
 
-COMMANDS = ("serve", "bridge", "demo", "health", "config", "authorize", "card", "event", "tx", "seed", "db", "bench")
+COMMANDS = (
+    "serve",
+    "bridge",
+    "demo",
+    "health",
+    "config",
+    "authorize",
+    "card",
+    "event",
+    "tx",
+    "seed",
+    "db",
+    "webhooks",
+    "bench",
+    "lithic",
+)
 
 
 class Done(NamedTuple):
@@ -47,7 +62,14 @@ def test_help_lists_every_command_but_the_hidden_one(call: Callable[..., Done]) 
 
 @pytest.mark.parametrize(
     "command",
-    [*((name,) for name in COMMANDS), ("db", "migrate"), ("db", "status"), ("db", "partitions"), ("tx", "show")],
+    [
+        *((name,) for name in COMMANDS),
+        ("db", "migrate"),
+        ("db", "status"),
+        ("db", "partitions"),
+        ("lithic", "simulate"),
+        ("tx", "show"),
+    ],
     ids=" ".join,
 )
 def test_every_command_explains_itself(call: Callable[..., Done], command: tuple[str, ...]) -> None:
