@@ -72,8 +72,8 @@ def answer_of(
     )
 
 
-def to_explanation(answer: Answer) -> bytes:
-    """The JSON that is stored with the transaction."""
+def to_explanation(answer: Answer, decider: str, elapsed_us: int) -> bytes:
+    """The JSON that is stored with the transaction: the answer, who decided, and how long it took until it was recorded."""
     return orjson.dumps(
         {
             "decision": answer.decision,
@@ -84,6 +84,8 @@ def to_explanation(answer: Answer) -> bytes:
             "screen": answer.screen,
             "checks": [tuple(check) for check in answer.checks],
             "timezone": answer.timezone,
+            "node": decider,
+            "us": elapsed_us,
         }
     )
 

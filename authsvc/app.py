@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,14 +20,18 @@ from authsvc.counters.store import RedisCounters
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
 from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
+from authsvc.history.servicer import HistoryServicer
 from authsvc.ledger.events import PostgresEventLedger
+from authsvc.ledger.funding import PostgresFundingLedger
+from authsvc.ledger.history import PostgresHistory
 from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
 from authsvc.lifecycle.apply import Lifecycle
 from authsvc.lifecycle.expiry import HoldExpiry
+from authsvc.lifecycle.increments import Increments
 from authsvc.lifecycle.servicer import TransactionServicer
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
-from authsvc.server import AUTHORIZATION_SERVICE, TRANSACTION_SERVICE, Server
+from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, TRANSACTION_SERVICE, Server
 from authsvc.servicers import AuthorizationServicer
 from authsvc.settings import Settings
 from loader.directory import Directory
@@ -56,8 +62,10 @@ class Service:
     ledger: PostgresLedger
     decider: Decider
     reaper: Reaper
+    lifecycle: Lifecycle
     expiry: HoldExpiry
     servicer: AuthorizationServicer
+    history: HistoryServicer
     server: Server
     port: int = 0
     metrics_port: int = 0
@@ -87,6 +95,7 @@ async def serve(
         stack.callback(stop_metrics)
         service.port = await service.server.start()
         await _background(stack, _every(settings.reaper_interval_ms, service, service.reaper.sweep))
+        await _background(stack, _every(settings.reaper_interval_ms, service, service.lifecycle.catch_up))
         await _background(
             stack,
             _every(settings.hold_sweep_interval_ms, service, lambda: service.expiry.sweep(service.clock.now_us())),
@@ -99,9 +108,11 @@ async def serve(
         drain_s = settings.drain_timeout_ms / 1000
         until_s = service.clock.monotonic_s() + drain_s
         service.servicer.drain()
+        service.history.drain()
         await service.server.stop(drain_s)
         # Callers that are gone may have left a batch behind; it ends before the connections under it do.
         await service.decider.rest(max(0, until_s - service.clock.monotonic_s()))
+        await service.lifecycle.rest(max(0, until_s - service.clock.monotonic_s()))
         _log.info("worker %d stops", worker)
 
 
@@ -143,6 +154,7 @@ async def wire(
         batch_max=settings.batch_max,
         in_flight_max=settings.requests_in_flight_max,
         attempts_max=settings.decision_attempts_max,
+        name=f"{socket.gethostname()}:{os.getpid()}",
     )
     reaper = Reaper(counters, ledger, decider.repair, metrics, grace_ms=settings.reaper_grace_ms)
     enquiry = Enquiry(directory, counters, decider.repair, attempts_max=settings.decision_attempts_max)
@@ -158,15 +170,37 @@ async def wire(
         stream_in_flight_max=settings.stream_in_flight_max,
     )
     events = PostgresEventLedger(ledger)
-    lifecycle = Lifecycle(events, decider.repair)
-    transactions = TransactionServicer(lifecycle, clock, metrics)
-    server = Server(settings, {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions}, extra)
+    lifecycle = Lifecycle(events, counters, decider.repair, metrics, waiting_max=settings.requests_in_flight_max)
+    transactions = TransactionServicer(
+        lifecycle,
+        Increments(events, lifecycle, decider.decide),
+        PostgresFundingLedger(ledger),
+        clock,
+        metrics,
+        default_deadline_ms=settings.default_deadline_ms,
+    )
+    history = HistoryServicer(PostgresHistory(ledger), clock, metrics, watchers_max=settings.streams_max)
+    servicers = {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions, HISTORY_SERVICE: history}
+    server = Server(settings, servicers, extra)
     _gauges(metrics, directory, decider, servicer)
     for name, connections in (("ledger", pool), ("recorder", recorders)):
         metrics.pool(name, connections.get_size, connections.get_idle_size, connections.get_max_size)
     expiry = HoldExpiry(events, lifecycle, metrics.expired)
     return Service(
-        settings, clock, metrics, directory, watch, counters, ledger, decider, reaper, expiry, servicer, server
+        settings,
+        clock,
+        metrics,
+        directory,
+        watch,
+        counters,
+        ledger,
+        decider,
+        reaper,
+        lifecycle,
+        expiry,
+        servicer,
+        history,
+        server,
     )
 
 

@@ -56,8 +56,13 @@ class Decider:
         batch_max: int,
         in_flight_max: int,
         attempts_max: int,
+        name: str,
     ) -> None:
-        """`attempts_max` bounds how often one request is evaluated again because configuration or counters moved on."""
+        """`attempts_max` bounds how often one request is evaluated again because configuration or counters moved on.
+
+        `name` is recorded with each decision, for whoever asks later who decided.
+        """
+        self._name = name
         self._directory = directory
         self._counters = counters
         self._ledger = ledger
@@ -232,7 +237,8 @@ class Decider:
                 await self._commit(group, self._record_unknown if group is unknown else self._record_known)
 
     def _record_known(self, batch: Sequence[Flight]) -> Awaitable[list[Inserted | Stored | Fenced]]:
-        return self._ledger.record([self._row(flight) for flight in batch])
+        now_s = self._clock.monotonic_s()
+        return self._ledger.record([self._row(flight, now_s) for flight in batch])
 
     def _record_unknown(self, batch: Sequence[Flight]) -> Awaitable[list[Inserted | Stored | Fenced]]:
         for flight in batch:
@@ -282,7 +288,7 @@ class Decider:
         for flight, result in fenced:
             self._batches.spawn(self._catch_up(flight, result), [flight])
 
-    def _row(self, flight: Flight) -> Row:
+    def _row(self, flight: Flight, now_s: float) -> Row:
         answer = self._draft(flight)
         card, reserved, kind = flight.card, flight.reserved, flight.request.kind
         assert card is not None
@@ -299,7 +305,7 @@ class Decider:
             approved if posts else 0,
             posted,
             answer.reason.name,
-            answers.to_explanation(answer),
+            answers.to_explanation(answer, self._name, round((now_s - flight.started_s) * 1e6)),
         )
 
     def _draft(self, flight: Flight) -> answers.Answer:

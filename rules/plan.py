@@ -1,15 +1,17 @@
 """Which counters a card's spending moves and which limits hold, at one instant."""
 
-from collections.abc import Iterator
+from datetime import date
+from functools import lru_cache
 
 from rules.reasons import CheckName, Level, Window
 from rules.types import Bound, Card, Counter, Limit, Plan
-from rules.windows import window_bounds
+from rules.windows import bounds_of_day, day_of, window_bounds
 
 ALWAYS_FROM_US = -(2**62)
 ALWAYS_UNTIL_US = 2**62
 
 _LETTER = {Window.DAILY: "d", Window.WEEKLY: "w", Window.MONTHLY: "m", Window.YEARLY: "y", Window.LIFETIME: "l"}
+_FOR_EVER = _LETTER[Window.LIFETIME]
 
 
 def plan_for(card: Card, instant_us: int) -> Plan:
@@ -58,13 +60,20 @@ def _suffix(window: Window, start_us: int | None) -> str:
 
 def counters_of(
     card_id: int, profile_id: int | None, instant_us: int, timezone_name: str
-) -> Iterator[tuple[str, bool]]:
-    """Every counter that spending of a card at an instant may be in, whatever its limits are now, and is it for ever.
+) -> tuple[list[str], list[str]]:
+    """Every counter that spending of a card at an instant may be in, whatever its limits: of the calendar, for ever.
 
     `profile_id`: the profile it was spent under.
     """
+    suffixes = _suffixes(day_of(instant_us, timezone_name), timezone_name)
     owners = (f"c{card_id}:",) if profile_id is None else (f"c{card_id}:", f"p{profile_id}:")
-    for window in _LETTER:
-        suffix = _suffix(window, window_bounds(window, instant_us, timezone_name)[0])
-        for owner in owners:
-            yield owner + suffix, window is Window.LIFETIME
+    return [owner + suffix for owner in owners for suffix in suffixes], [owner + _FOR_EVER for owner in owners]
+
+
+@lru_cache(maxsize=1024)
+def _suffixes(day: date, timezone_name: str) -> tuple[str, ...]:
+    return tuple(
+        _suffix(window, bounds_of_day(window, day, timezone_name)[0])
+        for window in _LETTER
+        if window is not Window.LIFETIME
+    )

@@ -25,11 +25,16 @@ def window_bounds(window: Window, instant_us: int, timezone_name: str) -> tuple[
     """
     if window in _NO_WINDOW:
         return None, None
+    return bounds_of_day(window, day_of(instant_us, timezone_name), timezone_name)
+
+
+def day_of(instant_us: int, timezone_name: str) -> date:
+    """The day that holds the instant."""
     day = local_datetime(instant_us, timezone_name).date()
     # Where the clock was set back over midnight, the instant already belongs to a day its clock has left again.
     while _start_us(day + timedelta(days=1), timezone_name) <= instant_us:
         day += timedelta(days=1)
-    return _bounds_of_day(window, day, timezone_name)
+    return day
 
 
 def local_datetime(instant_us: int, timezone_name: str) -> datetime:
@@ -38,7 +43,8 @@ def local_datetime(instant_us: int, timezone_name: str) -> datetime:
 
 
 @lru_cache(maxsize=4096)
-def _bounds_of_day(window: Window, day: date, timezone_name: str) -> tuple[int, int]:
+def bounds_of_day(window: Window, day: date, timezone_name: str) -> tuple[int, int]:
+    """As `window_bounds`, for a window of the calendar and a day in it."""
     match window:
         case Window.DAILY:
             first, next_first = day, day + timedelta(days=1)

@@ -41,6 +41,9 @@ class Network:
         answer = await self.stub.BatchApplyEvents(pb.BatchApplyEventsRequest(events=messages), timeout=WAIT_S)
         return list(answer.results)
 
+    async def adjust(self, message: pb.AdjustBalanceRequest) -> pb.AdjustBalanceResponse:
+        return await self.stub.AdjustBalance(message, timeout=WAIT_S)
+
     async def known(self, transaction_id: int) -> pb.Transaction:
         return await self.stub.GetTransaction(pb.GetTransactionRequest(transaction_id=transaction_id), timeout=WAIT_S)
 

@@ -8,7 +8,14 @@ import asyncpg
 
 from authsvc.errors import AuthsvcError, EventIdReused, InvalidRequest, NotFound
 from authsvc.ledger.queries import EVENTS_SQL
-from authsvc.ledger.store import Connection, PostgresLedger, datetime_of, instant_us
+from authsvc.ledger.store import (
+    FIELD_SEPARATOR,
+    ROW_SEPARATOR,
+    Connection,
+    PostgresLedger,
+    datetime_of,
+    instant_us,
+)
 from authsvc.lifecycle.messages import Application, Applied, Message, Opened, Origin, Overdue, Told
 from authsvc.lifecycle.transaction import CardTransaction, Part, Terms, decision_of
 from authsvc.ports import Turn
@@ -25,6 +32,8 @@ _CREDITS: Final = frozenset(
     }
 )
 _REQUEST_ID_MAX: Final = 128
+_STATUSES: Final = {status.value: status for status in Status}
+_EVENT_KINDS: Final = {kind.name: kind for kind in EventKind}
 
 
 class PostgresEventLedger:
@@ -84,6 +93,11 @@ class PostgresEventLedger:
         )
         return Opened(lead.id, record["token"], found[0].currency, origin)
 
+    async def overtaken(self, count_max: int) -> list[int]:
+        """See `EventLedger.overtaken`."""
+        async with self._ledger.reading() as connection:
+            return [record["transaction_id"] for record in await connection.fetch(EVENTS_SQL["overtaken"], count_max)]
+
     async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:
         """See `EventLedger.overdue`."""
         async with self._ledger.reading() as connection:
@@ -101,8 +115,9 @@ class _Batch:
         self._by_token: dict[str, list[CardTransaction]] = {}
         self._cards: dict[str, Any] = {}
         self._known: dict[str, tuple[bytes, Applied]] = {}
-        self._inserts: list[tuple[Any, ...]] = []
-        self._touched: dict[int, CardTransaction] = {}
+        self._inserts: list[tuple[str, ...]] = []
+        # By the ids of their first decisions: the transactions that change, and to what.
+        self._touched: dict[int, tuple[CardTransaction, State]] = {}
 
     async def apply(self, messages: Sequence[Message]) -> Application:
         ids = [message.transaction_id for message in messages if message.transaction_id]
@@ -112,20 +127,23 @@ class _Batch:
         await self._read(ids, tokens, cards, identities)
         outcomes = [await self._apply_one(message) for message in messages]
         if self._inserts:
-            await self._connection.execute(EVENTS_SQL["insert_events"], *map(list, zip(*self._inserts, strict=True)))
+            await self._connection.execute(EVENTS_SQL["insert_events"], _lines(self._inserts))
         return Application(outcomes, await self._write_states())
 
     async def restate(self, transaction_ids: Sequence[int]) -> Application:
         """What decisions and messages add up to is written, with no new message."""
         await self._read(transaction_ids, [], [], [])
-        self._touched = {one.lead.id: one for one in self._by_id.values()}
-        turns = await self._write_states()
-        states = [self._by_id[one].state() if one in self._by_id else None for one in transaction_ids]
-        outcomes: list[Applied | AuthsvcError] = [
-            NotFound("no such transaction") if state is None else Applied(self._by_id[one].lead.id, state, False)
-            for one, state in zip(transaction_ids, states, strict=True)
-        ]
-        return Application(outcomes, turns)
+        outcomes: list[Applied | AuthsvcError] = []
+        for transaction_id in transaction_ids:
+            one = self._by_id.get(transaction_id)
+            if one is None:
+                outcomes.append(NotFound("no such transaction"))
+                continue
+            state = one.state()
+            self._touched[one.lead.id] = one, state
+            outcomes.append(Applied(one.lead.id, state, is_replay=False))
+        await self._connection.execute(EVENTS_SQL["caught_up"], [*transaction_ids, *self._by_id])
+        return Application(outcomes, await self._write_states())
 
     async def _read(
         self, ids: Sequence[int], tokens: Sequence[str], cards: Sequence[str], identities: Sequence[str]
@@ -164,23 +182,22 @@ class _Batch:
             return InvalidRequest("currency", "is not the transaction's")
         one.events.append(event)
         state, lead = one.state(), one.lead
-        self._touched[lead.id] = one
+        self._touched[lead.id] = one, state
+        amount = "" if event.amount_minor is None else str(event.amount_minor)
         self._inserts.append(
             (
                 event.identity,
-                message.fingerprint,
-                one.account_id,
-                lead.id,
-                datetime_of(lead.transacted_us),
+                message.fingerprint.hex(),
+                str(one.account_id),
+                str(lead.id),
+                str(lead.transacted_us),
                 event.kind.name,
-                event.amount_minor,
-                event.settled_minor,
-                event.is_final,
-                datetime_of(event.occurred_us),
-                state.status.value,
-                state.held_minor,
-                state.settled_minor,
-                state.credited_minor,
+                amount,
+                str(event.settled_minor),
+                "t" if event.is_final else "f",
+                str(event.occurred_us),
+                *_texts(state),
+                one.token,
             )
         )
         applied = Applied(lead.id, state, is_replay=False)
@@ -239,18 +256,18 @@ class _Batch:
 
     async def _write_states(self) -> list[Turn]:
         """Contributions by the difference: rows, balances, and a new epoch where counters would tell the old ones."""
-        rows: list[tuple[Any, ...]] = []
+        rows: list[tuple[str, ...]] = []
         moves: dict[int, dict[str, int]] = {}
-        for one in self._touched.values():
-            for part, state in zip(one.parts, one.part_states(), strict=True):
+        for one, whole in self._touched.values():
+            for part, state in zip(one.parts, one.part_states(whole), strict=True):
                 if state == part.state:
                     continue
-                rows.append((part.id, datetime_of(part.transacted_us), *state[:3], state.status.value))
+                rows.append((str(part.id), str(part.transacted_us), *_texts(state)))
                 if state[:3] != part.state[:3]:
                     terms = _terms(self._accounts[one.account_id])
                     one.moved(part, state, terms, moves.setdefault(one.account_id, {}))
         if rows:
-            await self._connection.execute(EVENTS_SQL["set_states"], *map(list, zip(*rows, strict=True)))
+            await self._connection.execute(EVENTS_SQL["set_states"], _lines(rows))
         if not moves:
             return []
         units = [divisor(self._accounts[account_id]["currency"]) for account_id in moves]
@@ -258,6 +275,15 @@ class _Batch:
         records = await self._connection.fetch(EVENTS_SQL["move_money"], list(moves), arriving, units)
         epochs = {record["id"]: record["counter_epoch"] for record in records}
         return [Turn(one, epochs[one] - 1, epochs[one], changes) for one, changes in moves.items()]
+
+
+def _texts(state: State) -> tuple[str, str, str, str]:
+    return state.status.value, str(state.held_minor), str(state.settled_minor), str(state.credited_minor)
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as one text: an array for every column costs the driver far more. No field holds control characters."""
+    return ROW_SEPARATOR.join([FIELD_SEPARATOR.join(row) for row in rows])
 
 
 def _terms(account: asyncpg.Record) -> Terms:
@@ -271,13 +297,13 @@ async def _transactions(
     found: dict[tuple[int, str | int], CardTransaction] = {}
     by_part: dict[int, CardTransaction] = {}
     for record in await connection.fetch(EVENTS_SQL["groups"], ids, tokens, account_ids):
-        token, card_id = record["token"] or "", record["card_id"]
-        one = found.setdefault(
-            (card_id, token or record["id"]),
-            CardTransaction(record["account_id"], card_id, record["card_token"], token, record["currency"]),
-        )
+        account_id, card_id, card_token, token, currency, transaction_id = record[:6]
+        key = card_id, token or transaction_id
+        one = found.get(key)
+        if one is None:
+            one = found[key] = CardTransaction(account_id, card_id, card_token, token or "", currency)
         one.parts.append(_part(record))
-        by_part[record["id"]] = one
+        by_part[transaction_id] = one
     if by_part:
         for record in await connection.fetch(EVENTS_SQL["events_of"], list(by_part)):
             by_part[record["transaction_id"]].events.append(_event(record))
@@ -293,7 +319,7 @@ def _arranged(found: Iterable[CardTransaction]) -> list[CardTransaction]:
 
 def _event(record: asyncpg.Record) -> Event:
     return Event(
-        EventKind[record["kind"]],
+        _EVENT_KINDS[record["kind"]],
         instant_us(record["occurred_at"]),
         record["event_id"],
         record["amount_minor"],
@@ -303,16 +329,28 @@ def _event(record: asyncpg.Record) -> Event:
 
 
 def _part(record: asyncpg.Record) -> Part:
-    state = State(record["held_minor"], record["settled_minor"], record["credited_minor"], Status(record["status"]))
-    transacted_us = instant_us(record["transaction_date"])
+    (
+        transaction_id,
+        at,
+        kind,
+        declined_reason,
+        is_decided,
+        happened_at,
+        profile_id,
+        approved_minor,
+        held_minor,
+        settled_minor,
+        credited_minor,
+        status,
+    ) = record[5:]
+    transacted_us = instant_us(at)
     decision: Event | None = None
-    if record["is_decided"]:
-        happened_us = transacted_us if record["happened_at"] is None else instant_us(record["happened_at"])
-        is_declined = record["declined_reason"] is not None and not record["approved_minor"]
-        decision = decision_of(
-            record["id"], record["kind"], record["approved_minor"], happened_us, is_declined=is_declined
-        )
-    return Part(record["id"], transacted_us, record["approved_minor"], state, decision, record["spending_profile_id"])
+    if is_decided:
+        happened_us = transacted_us if happened_at is None else instant_us(happened_at)
+        is_declined = declined_reason is not None and not approved_minor
+        decision = decision_of(transaction_id, kind, approved_minor, happened_us, is_declined=is_declined)
+    state = State(held_minor, settled_minor, credited_minor, _STATUSES[status])
+    return Part(transaction_id, transacted_us, approved_minor, state, decision, profile_id)
 
 
 def _applied(record: asyncpg.Record) -> Applied:

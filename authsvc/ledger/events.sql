@@ -25,7 +25,7 @@ FROM transaction_events WHERE event_id = ANY($1::text[])
 
 -- name: groups
 -- Every decision of the transactions named: by id ($1) or by the network's token ($2), with those that share card and token.
--- $3: only of these accounts (NULL: of any), because only theirs are locked.
+-- $3: only of these accounts (NULL: of any), because only theirs are locked. Columns are read by their places.
 WITH named AS (
     SELECT id, transaction_date, card_id, lithic_transaction_token AS token FROM transactions WHERE id = ANY($1::bigint[])
     UNION
@@ -37,9 +37,9 @@ WITH named AS (
     SELECT t.id, t.transaction_date FROM (SELECT DISTINCT card_id, token FROM named WHERE token IS NOT NULL) AS n
     JOIN transactions t ON t.lithic_transaction_token = n.token AND t.card_id = n.card_id
 )
-SELECT t.id, t.transaction_date, t.account_id, t.card_id, t.lithic_transaction_token AS token, t.kind, t.currency,
-    t.declined_reason, t.is_decided, t.happened_at, t.spending_profile_id, t.approved_minor, t.held_minor, t.settled_minor, t.credited_minor, t.status,
-    c.lithic_card_token AS card_token
+SELECT t.account_id, t.card_id, c.lithic_card_token, t.lithic_transaction_token, t.currency, t.id, t.transaction_date,
+    t.kind, t.declined_reason, t.is_decided, t.happened_at, t.spending_profile_id, t.approved_minor, t.held_minor,
+    t.settled_minor, t.credited_minor, t.status
 FROM whole JOIN transactions t ON t.id = whole.id AND t.transaction_date = whole.transaction_date
 JOIN cards c ON c.id = t.card_id
 WHERE $3::int[] IS NULL OR t.account_id = ANY($3::int[])
@@ -78,21 +78,30 @@ SELECT coalesce((SELECT lithic_transaction_token FROM named), lithic_transaction
 FROM transactions WHERE id = $1 AND transaction_date = $2
 
 -- name: insert_events
+-- $1: the rows, separated by chr(30), their fields by chr(31). An empty field is NULL.
 INSERT INTO transaction_events (
     event_id, fingerprint, account_id, transaction_id, transaction_date, kind, amount_minor, settled_minor, is_final,
-    occurred_at, status_after, held_after_minor, settled_after_minor, credited_after_minor
+    occurred_at, status_after, held_after_minor, settled_after_minor, credited_after_minor, transaction_token
 )
-SELECT * FROM unnest(
-    $1::text[], $2::bytea[], $3::int[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[], $8::bigint[],
-    $9::boolean[], $10::timestamptz[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[]
-)
+SELECT
+    f[1], decode(f[2], 'hex'), f[3]::int, f[4]::bigint, timestamptz 'epoch' + f[5]::bigint * interval '1 microsecond',
+    f[6], f[7]::bigint, f[8]::bigint, f[9]::boolean, timestamptz 'epoch' + f[10]::bigint * interval '1 microsecond',
+    f[11], f[12]::bigint, f[13]::bigint, f[14]::bigint, f[15]
+FROM (
+    SELECT string_to_array(line, chr(31), '') AS f FROM unnest(string_to_array($1::text, chr(30))) AS line
+) AS lines
 
 -- name: set_states
--- What transactions count now.
+-- What transactions count now. $1: as in insert_events.
 UPDATE transactions t SET
-    held_minor = s.held, settled_minor = s.settled, credited_minor = s.credited, status = s.status
-FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
-    AS s (id, transaction_date, held, settled, credited, status)
+    status = s.status, held_minor = s.held, settled_minor = s.settled, credited_minor = s.credited
+FROM (
+    SELECT f[1]::bigint AS id, timestamptz 'epoch' + f[2]::bigint * interval '1 microsecond' AS transaction_date,
+        f[3] AS status, f[4]::bigint AS held, f[5]::bigint AS settled, f[6]::bigint AS credited
+    FROM (
+        SELECT string_to_array(line, chr(31)) AS f FROM unnest(string_to_array($1::text, chr(30))) AS line
+    ) AS lines
+) AS s
 WHERE t.id = s.id AND t.transaction_date = s.transaction_date
 
 -- name: move_money
@@ -105,6 +114,13 @@ UPDATE accounts SET
 FROM unnest($1::int[], $2::bigint[], $3::int[]) AS posting (account_id, minor, divisor)
 WHERE accounts.id = posting.account_id
 RETURNING accounts.id, counter_epoch
+
+-- name: overtaken
+-- Decisions that were recorded after messages about their transaction, the oldest first. At most $1.
+SELECT transaction_id FROM overtaken_decisions ORDER BY created_at LIMIT $1
+
+-- name: caught_up
+DELETE FROM overtaken_decisions WHERE transaction_id = ANY($1::bigint[])
 
 -- name: overdue_holds
 -- Open holds whose time has run out by $1, and when it did: so many days (the account's setting `hold_days`, else $2) after

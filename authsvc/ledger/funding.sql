@@ -15,7 +15,7 @@ SELECT a.currency, a.balance,
 FROM accounts a WHERE a.id = $1
 
 -- name: set_balance
-UPDATE accounts SET balance = $2, overdrawn = $2 < 0 WHERE id = $1
+UPDATE accounts SET balance = $2::numeric, overdrawn = $2::numeric < 0 WHERE id = $1
 
 -- name: insert_adjustment
 INSERT INTO balance_adjustments (

@@ -58,6 +58,12 @@ WITH lines AS MATERIALIZED (
         config_version, counter_epoch, explanation::jsonb, transaction_date, happened_at,
         CASE WHEN kind = 'FINANCIAL_CREDIT_AUTHORIZATION' THEN approved_minor ELSE 0 END
     FROM valid JOIN keys ON keys.transaction_id = valid.id
+), overtaken AS (
+    -- The network spoke of these transactions before: what happened later must have the last word (a plain look by the
+    -- token; a join would be made over the whole table).
+    INSERT INTO overtaken_decisions (transaction_id)
+    SELECT valid.id FROM valid JOIN keys ON keys.transaction_id = valid.id
+    WHERE (SELECT 1 FROM transaction_events e WHERE e.transaction_token = valid.transaction_token LIMIT 1) = 1
 )
 SELECT keys.transaction_id, current.config_version, current.counter_epoch
 FROM input LEFT JOIN current ON current.id = input.account_id

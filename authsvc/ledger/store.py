@@ -20,7 +20,8 @@ Connection = Any  # a pooled asyncpg connection; the stubs have no name for it
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)
 _AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
-_ROW_SEPARATOR, _FIELD_SEPARATOR = chr(30), chr(31)
+ROW_SEPARATOR: Final = chr(30)
+FIELD_SEPARATOR: Final = chr(31)
 # The recorder's statements join a batch to itself: hash joins; and their plans must not be made again for every batch.
 _RECORDER_SETTINGS: Final = {"enable_nestloop": "off", "plan_cache_mode": "force_generic_plan"}
 _NOT_COMMITTED: Final = (asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
@@ -249,7 +250,7 @@ async def open_pool(url: str, *, size_min: int, size_max: int, idle_s: float, st
 
 
 async def _insert(connection: Connection, rows: Sequence[Row]) -> list[asyncpg.Record]:
-    lines = _ROW_SEPARATOR.join([_line(row) for row in rows])
+    lines = ROW_SEPARATOR.join([_line(row) for row in rows])
     return list(await connection.fetch(SQL["record"], lines, list({row.card.account.id for row in rows})))
 
 
@@ -257,7 +258,7 @@ def _line(row: Row) -> str:
     """The row as the statement reads it. One text costs the driver far less than an array for every column."""
     request, card, reason = row.request, row.card, row.reason
     profile, epoch, merchant_amount = card.profile, row.counter_epoch, request.merchant_amount_minor
-    return _FIELD_SEPARATOR.join(
+    return FIELD_SEPARATOR.join(
         (
             request.request_id,
             request.fingerprint.hex(),

@@ -1,6 +1,7 @@
 """The use case: record what the network says, in batches, and move the counters along with what it changed."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ from authsvc.ports import Counters, Observer
 from authsvc.repair import Repair
 
 BATCH_MAX: Final = 1_000
+_AT_ONCE: Final = 200
 
 
 class Delivery(NamedTuple):
@@ -56,6 +58,17 @@ class Lifecycle:
         if isinstance(outcome, AuthsvcError):
             raise outcome
         return outcome
+
+    async def catch_up(self) -> int:
+        """Restate what was decided after the network had spoken of it: the last word is whose happened last.
+
+        Returns how many. Any number of workers may do so at once.
+        """
+        count = 0
+        while overtaken := await self._ledger.overtaken(_AT_ONCE):
+            await self._commit(functools.partial(self._ledger.restate, overtaken))
+            count += len(overtaken)
+        return count
 
     async def transaction(self, transaction_id: int, transaction_token: str) -> Told:
         """A transaction by its id, or (0) by the network's token. Raises `NotFound`."""

@@ -99,6 +99,10 @@ class EventLedger(Protocol):
         """A transaction by its id, or (0) by the network's token."""
         ...
 
+    async def overtaken(self, count_max: int) -> list[int]:
+        """Decisions that were recorded after messages about their transaction, until they are restated. By their ids."""
+        ...
+
     async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:
         """Holds that are older than their account's `hold_days` (without such a setting: `days`), oldest first."""
         ...

@@ -72,15 +72,23 @@ class CardTransaction:
 
     def stored(self) -> State:
         """What the parts say together."""
-        return self.lead.state._replace(held_minor=sum(part.state.held_minor for part in self.parts))
+        states = [part.state for part in self.parts]
+        has_moved = any(state.status is Status.SETTLED for state in states)
+        return State(
+            sum(state.held_minor for state in states),
+            sum(state.settled_minor for state in states),
+            sum(state.credited_minor for state in states),
+            Status.SETTLED if has_moved else self.lead.state.status,
+        )
 
     def state(self) -> State:
         """What decisions and messages add up to."""
         return state_of([*(part.decision for part in self.parts if part.decision is not None), *self.events])
 
-    def part_states(self) -> list[State]:
+    def part_states(self, whole: State) -> list[State]:
         """The state over its parts: what is settled belongs to the first, each holds of its own what is left."""
-        whole = self.state()
+        if len(self.parts) == 1:
+            return [whole]
         held = spread(whole.held_minor, [part.opened_minor() for part in self.parts])
         states = [State(held[0], whole.settled_minor, whole.credited_minor, whole.status)]
         for part, share in zip(self.parts[1:], held[1:], strict=True):
@@ -95,6 +103,9 @@ class CardTransaction:
         credited = state.credited_minor - part.state.credited_minor
         changes["h"] = changes.get("h", 0) + held
         changes["b"] = changes.get("b", 0) + credited - settled
-        for name, is_lifetime in counters_of(self.card_id, part.profile_id, part.transacted_us, terms.timezone):
-            back = credited if terms.refund_policy.restores(is_lifetime=is_lifetime) else 0
-            changes[name] = changes.get(name, 0) + held + settled - back
+        calendar, for_ever = counters_of(self.card_id, part.profile_id, part.transacted_us, terms.timezone)
+        for names, is_lifetime in ((calendar, False), (for_ever, True)):
+            spent = held + settled - (credited if terms.refund_policy.restores(is_lifetime=is_lifetime) else 0)
+            if spent:
+                for name in names:
+                    changes[name] = changes.get(name, 0) + spent

@@ -250,6 +250,7 @@ def worker(real: RealPlace, observed: Observed) -> Decider:
         batch_max=100,
         in_flight_max=1_000,
         attempts_max=50,
+        name="histories",
     )
 
 

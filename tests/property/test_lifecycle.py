@@ -48,6 +48,10 @@ class Transaction:
             self.is_credit = self.is_credit or kind == "CREDIT_AUTHORIZATION"
             self.held += 0 if kind == "CREDIT_AUTHORIZATION" else amount
             self.word = "APPROVED"
+        elif kind == "CREDIT_AUTHORIZATION_ADVICE":
+            self.is_credit = True
+            if self.word not in ("APPROVED", "DECLINED"):
+                self.word = "PENDING"
         elif kind == "DECLINE":
             self.decline()
         elif kind == "REVERSAL":
@@ -70,9 +74,10 @@ class Transaction:
                 self.held = 0 if event.is_final or amount > self.held else self.held - amount
 
     def move_money(self, kind: str, amount: int) -> None:
-        if kind.startswith("FINANCIAL"):
+        if kind in ("FINANCIAL_AUTHORIZATION", "FINANCIAL_CREDIT_AUTHORIZATION"):
             self.has_moved = True
         comes_back = ("REFUND", "CORRECTION_CREDIT", "FINANCIAL_CREDIT_AUTHORIZATION")
+        comes_back += ("FINANCIAL_CREDIT_AUTHORIZATION_ADVICE",)
         if kind in comes_back or (kind == "CLEARING" and self.is_credit):
             self.move(-amount)
         elif kind == "REFUND_REVERSAL":

@@ -39,7 +39,7 @@ class EventTables:
             return NotFound("no such transaction")
         one = self._transaction(row)
         one.events.append(event)
-        (state,) = one.part_states()
+        state = one.state()
         account = self.server.accounts[row.account_id]
         if state[:3] != one.lead.state[:3]:
             terms = Terms(account.timezone, RefundPolicy(account.refund_policy))
@@ -90,6 +90,9 @@ class SimulatedEvents:
         raise NotImplementedError
 
     async def transaction(self, transaction_id: int, transaction_token: str) -> Told | None:
+        raise NotImplementedError
+
+    async def overtaken(self, count_max: int) -> list[int]:
         raise NotImplementedError
 
     async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:

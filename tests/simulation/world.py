@@ -119,6 +119,7 @@ class World:
             batch_max=self.batch_max,
             in_flight_max=1_000,
             attempts_max=8,
+            name=process,
         )
         reaper = Reaper(counters, ledger, decider.repair, self.checks, grace_ms=GRACE_MS)
         events = SimulatedEvents(self.event_tables, self.postgres_wire)

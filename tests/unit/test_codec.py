@@ -305,7 +305,7 @@ def test_an_unknown_card_has_no_figures_at_all() -> None:
 @pytest.mark.parametrize("used_minor", [(0, 0), (0, 1_500), (0, 2_000), (199_500, 0), (300_000, 5_000)])
 def test_an_answer_read_back_from_its_explanation_reads_the_same_on_the_wire(used_minor: tuple[int, int]) -> None:
     given_answer = answer(*used_minor)
-    stored = Stored(given_answer.request.fingerprint, 11, 9, 4, to_explanation(given_answer))
+    stored = Stored(given_answer.request.fingerprint, 11, 9, 4, to_explanation(given_answer, "worker", 7))
     again = from_stored(given_answer.request, stored)
     given_answer.transaction_id, given_answer.replayed = 11, True
     assert codec.response_of(again, 0, list_checks=True) == codec.response_of(given_answer, 0, list_checks=True)

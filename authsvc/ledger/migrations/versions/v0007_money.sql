@@ -3,6 +3,17 @@
 -- When a decision happened, where that is not transaction_date: an increment counts in the windows of its transaction.
 ALTER TABLE transactions ADD COLUMN happened_at TIMESTAMPTZ;
 
+-- Messages by the network's token, and decisions that were recorded after messages about their transaction: somebody has
+-- to add them up again. A row stays only until that is done.
+ALTER TABLE transaction_events ADD COLUMN transaction_token VARCHAR(255);
+CREATE INDEX transaction_events_transaction_token_idx ON transaction_events (transaction_token)
+WHERE transaction_token IS NOT NULL;
+CREATE TABLE overtaken_decisions (
+    transaction_id BIGINT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    CONSTRAINT overtaken_decisions_pkey PRIMARY KEY (transaction_id)
+);
+
 -- What the network approved in our stead.
 ALTER TABLE transaction_events DROP CONSTRAINT transaction_events_kind_check;
 ALTER TABLE transaction_events ADD CONSTRAINT transaction_events_kind_check CHECK (
