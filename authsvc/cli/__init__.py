@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from authsvc.cli import ask, bridge, card, database, demo, history, lithic, service, transactions, webhooks
+from authsvc.cli import ask, bridge, card, database, demo, funding, history, lithic, service, transactions, webhooks
 from authsvc.cli.output import fail
 from authsvc.errors import AuthsvcError
 
@@ -48,6 +48,8 @@ app.command(rich_help_panel="Ask")(ask.authorize)
 app.command(rich_help_panel="Ask")(card.card)
 app.add_typer(transactions_app, name="tx", rich_help_panel="Ask")
 app.command(rich_help_panel="Ask")(transactions.event)
+app.command(rich_help_panel="Ask")(funding.fund)
+app.command(rich_help_panel="Ask")(funding.withdraw)
 app.add_typer(database_app, name="db", rich_help_panel="Data")
 app.command(rich_help_panel="Data")(database.seed)
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Data")

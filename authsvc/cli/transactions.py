@@ -24,7 +24,7 @@ _STYLES: Final = {
     Status.EXPIRED: "dim",
 }
 # As in the contract: enumerations of the generated code would cost its import for every `--help`.
-_STATUSES: Final = dict(enumerate(Status, start=1))
+STATUSES: Final = dict(enumerate(Status, start=1))
 _Kind = Literal[
     "advice",
     "reversal",
@@ -35,7 +35,13 @@ _Kind = Literal[
     "correction-debit",
     "correction-credit",
     "snapshot",
+    "increment",
+    "financial-authorization-advice",
+    "credit-authorization-advice",
+    "financial-credit-authorization-advice",
 ]
+# An increment is decided; among what the network tells, it has no kind.
+_INCREMENT: Final = 10
 _Transaction = Annotated[str, typer.Argument(metavar="TRANSACTION", help="Its number here, or the network's token.")]
 
 
@@ -55,7 +61,7 @@ def show(transaction: _Transaction, *, address: Address = None, as_json: Json = 
         return
     out = console()
     out.print(f"transaction [bold]{known.transaction_id}[/bold] {escape(known.transaction_token)}  {_status(known)}")
-    out.print(f"[dim]card[/dim] {escape(known.card_token)}  [dim]at[/dim] {_local(known.transacted_at)}")
+    out.print(f"[dim]card[/dim] {escape(known.card_token)}  [dim]at[/dim] {local(known.transacted_at)}")
     out.print(
         f"[dim]approved[/dim] {format_minor(known.approved_minor, known.currency)}  {_figures(known, known.currency)}"
     )
@@ -67,7 +73,7 @@ def show(transaction: _Transaction, *, address: Address = None, as_json: Json = 
         amount = format_minor(event.amount_minor, known.currency) if event.HasField("amount_minor") else ""
         settled = format_minor(event.settled_minor, known.currency) if kind is EventKind.SNAPSHOT else ""
         name = kind.name.lower().replace("_", " ") + (" (final)" if event.is_final else "")
-        table.add_row(_local(event.occurred_at), name, amount, settled, escape(event.event_id))
+        table.add_row(local(event.occurred_at), name, amount, settled, escape(event.event_id))
     out.print(table)
 
 
@@ -90,15 +96,18 @@ def event(  # noqa: PLR0913 (options of a command)
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what the network said about a transaction, and print what it counts now.
+    """Tell what the network said about a transaction, and print what it counts now. An increment is decided.
 
     [bold]authsvc event clearing 42 12.50[/bold]
+
+    [bold]authsvc event increment 42 5[/bold]
 
     [bold]authsvc event refund refund-7 5 --card card_demo_open[/bold]
     """
     from authsvc.client import to_dict
 
-    fields: dict[str, Any] = {"kind": EventKind[kind.upper().replace("-", "_")].value, "currency": currency}
+    number = _INCREMENT if kind == "increment" else EventKind[kind.upper().replace("-", "_")].value
+    fields: dict[str, Any] = {"kind": number, "currency": currency}
     fields |= _named(transaction) | {"is_final": final}
     fields |= {"amount_minor": minor_of(amount, currency, "AMOUNT")} if amount is not None else {}
     fields |= {"settled_minor": minor_of(settled, currency, "--settled")} if settled is not None else {}
@@ -110,6 +119,12 @@ def event(  # noqa: PLR0913 (options of a command)
     if as_json:
         print_json(to_dict(answer))
         return
+    if answer.HasField("decision"):
+        decision = answer.decision
+        if decision.approved_minor:
+            console().print(f"[bold green]approved[/bold green] {format_minor(decision.approved_minor, currency)} more")
+        else:
+            console().print(f"[bold red]declined[/bold red] {escape(decision.deciding_check.text or decision.message)}")
     again = "  (was applied before)" if answer.replayed else ""
     console().print(
         f"transaction [bold]{answer.transaction_id}[/bold]  {_status(answer)}  {_figures(answer, currency)}{again}"
@@ -123,8 +138,7 @@ def _named(transaction: str) -> dict[str, Any]:
 
 
 def _status(message: Any) -> str:
-    status = _STATUSES[message.status]
-    return f"[bold {_STYLES[status]}]{status.value}[/bold {_STYLES[status]}]"
+    return styled(STATUSES[message.status])
 
 
 def _figures(message: Any, currency: str) -> str:
@@ -132,5 +146,11 @@ def _figures(message: Any, currency: str) -> str:
     return "  ".join(f"[dim]{name}[/dim] {format_minor(minor, currency)}" for name, minor in parts) + f" {currency}"
 
 
-def _local(stamp: Any) -> str:
-    return f"{stamp.ToDatetime(UTC).astimezone():%d %b %Y %H:%M:%S}"
+def styled(status: Status) -> str:
+    """The status as it is shown."""
+    return f"[bold {_STYLES[status]}]{status.value}[/bold {_STYLES[status]}]"
+
+
+def local(stamp: Any, form: str = "%d %b %Y %H:%M:%S") -> str:
+    """A timestamp of a message by the clock on this machine's wall."""
+    return f"{stamp.ToDatetime(UTC).astimezone():{form}}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from random import SystemRandom
 from types import TracebackType
@@ -15,15 +15,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2
 
 from authsvc.client.failures import ClientError, DeadlineExceeded, error_of, translated
+from authsvc.client.history import METHODS, HistoryCalls
 from authsvc.client.lane import Lane, pauses_s
 from authsvc.clock import Clock, SystemClock
 from authsvc.v1 import authorization_pb2 as pb
+from authsvc.v1 import history_pb2
 from authsvc.v1 import transactions_pb2 as tx
 
 SERVICE: Final = "authsvc.v1.AuthorizationService"
 REQUEST_BYTES_MAX: Final = 1_048_576
 TIMEOUT_S: Final = 2.0
-_OF_TRANSACTIONS: Final = frozenset({"ApplyEvent", "BatchApplyEvents", "GetTransaction"})
+_OF_TRANSACTIONS: Final = frozenset({"ApplyEvent", "BatchApplyEvents", "AdjustBalance", "GetTransaction"})
 _CHANCE: Final = SystemRandom().random
 _OPTIONS: Final = (
     # Each stream has a connection of its own: workers that share a port are given connections, not streams.
@@ -34,7 +36,7 @@ _OPTIONS: Final = (
 )
 
 
-class AuthorizationClient:
+class AuthorizationClient(HistoryCalls):
     """Use it as an asynchronous context manager, in one event loop. All methods may be called concurrently.
 
     Every method raises `ClientError`, and its kind `DeadlineExceeded` when `timeout_s` seconds have passed. UNAVAILABLE
@@ -122,6 +124,16 @@ class AuthorizationClient:
         """Up to 1,000 messages in one call, in their order; an error stands in its message's place."""
         answer = await self._unary("BatchApplyEvents", tx.BatchApplyEventsRequest(events=messages), timeout_s)
         return [result.response if result.HasField("response") else error_of(result.error) for result in answer.results]
+
+    async def adjust_balance(self, *, timeout_s: float = TIMEOUT_S, **fields: Any) -> tx.AdjustBalanceResponse:
+        """Money in or out of an account, by the fields of the message.
+
+        Left out: `adjustment_id` is a new UUID, `currency` is USD. FAILED_PRECONDITION for a withdrawal that the
+        available balance does not cover.
+        """
+        request = tx.AdjustBalanceRequest(**{"adjustment_id": str(uuid.uuid4()), "currency": "USD"} | fields)
+        response: tx.AdjustBalanceResponse = await self._unary("AdjustBalance", request, timeout_s)
+        return response
 
     async def transaction(
         self, transaction_id: int = 0, *, transaction_token: str = "", timeout_s: float = TIMEOUT_S
@@ -219,9 +231,15 @@ class AuthorizationClient:
 
     async def _call_once(self, method: str, message: Message, timeout_s: float) -> Any:
         lane = self._least_busy(self._lanes)
-        stub = lane.transactions if method in _OF_TRANSACTIONS else lane.stub
+        stub = lane.transactions if method in _OF_TRANSACTIONS else lane.history if method in METHODS else lane.stub
         with translated():
             return await getattr(stub, method)(message, timeout=timeout_s, metadata=self._metadata)
+
+    def _watching(self, request: history_pb2.WatchTransactionsRequest) -> Any:
+        return self._least_busy(self._lanes).history.WatchTransactions(request, metadata=self._metadata)
+
+    def _pauses_s(self) -> Iterator[float]:
+        return pauses_s(self._chance)
 
     @staticmethod
     def _least_busy(lanes: "Sequence[Lane]") -> "Lane":

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2_grpc
 from authsvc.client.failures import ClientError, translated
 from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceStub
+from authsvc.v1.history_pb2_grpc import HistoryServiceStub
 from authsvc.v1.transactions_pb2_grpc import TransactionServiceStub
 
 # The server will say the same the next time: nothing is gained by trying again.
@@ -39,6 +40,7 @@ class Lane:
         """`changed` is called after `is_open` has changed."""
         self.stub: Any = AuthorizationServiceStub(channel)  # type: ignore[no-untyped-call]
         self.transactions: Any = TransactionServiceStub(channel)  # type: ignore[no-untyped-call]
+        self.history: Any = HistoryServiceStub(channel)  # type: ignore[no-untyped-call]
         self.health: Any = health_pb2_grpc.HealthStub(channel)
         self.is_open = False
         # An entry whose caller has given up stays until its answer comes, so that nobody else is given that answer.

@@ -23,6 +23,8 @@ COMMANDS = (
     "authorize",
     "card",
     "event",
+    "fund",
+    "withdraw",
     "tx",
     "seed",
     "db",
