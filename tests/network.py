@@ -51,6 +51,10 @@ class Network:
         balance = await self.running.database.fetchval("SELECT balance FROM accounts WHERE id = $1", card.account_id)
         return int(balance * 100)
 
+    def rebuilds(self) -> float:
+        """How often counters were started afresh."""
+        return self.running.service.metrics.registry.get_sample_value("authsvc_rebuilds_total") or 0.0
+
     async def drift(self) -> list[str]:
         """Where counters differ from PostgreSQL, once the last reservations are confirmed (with the next batch)."""
         await self.running.authorize(request(amount_minor=0, kind=types.KIND_BALANCE_INQUIRY))

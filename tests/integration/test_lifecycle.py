@@ -10,6 +10,7 @@ import pytest
 
 from authsvc.v1 import transactions_pb2 as pb
 from authsvc.v1 import types_pb2 as types
+from tests import books
 from tests.network import (
     ADVICE,
     APPROVED,
@@ -29,7 +30,7 @@ from tests.network import (
     make_card,
 )
 from tests.programs import Card
-from tests.serving import NOON, refusal
+from tests.serving import NOON, refusal, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -291,3 +292,41 @@ async def test_a_decline_that_is_known_after_its_reversal_stands_for_the_transac
     assert refused.decision == types.DECISION_DECLINED
     late = event(SNAPSHOT, None, 0, transaction_token="txn-early")
     assert counts(await network.say(late)) == (0, 0, 0, DECLINED)
+
+
+async def test_counters_in_use_move_on_with_a_message_and_are_not_started_afresh(network: Network, card: Card) -> None:
+    swipe = await network.swipe(card, 4_000)
+    await network.running.authorize(request(card.token, 0, kind=types.KIND_BALANCE_INQUIRY))
+    rebuilds = network.rebuilds()
+    for message in (event(ADVICE, swipe, 5_000), event(REVERSAL, swipe, 2_500), event(CLEARING, swipe, 2_600)):
+        await network.say(message)
+        found = await books.drift(network.running.database, network.running.redis, current=[card.account_id])
+        assert [line for line in found if f"account {card.account_id}" in line] == []
+    assert (await network.swipe(card, 7_400)).decision == types.DECISION_APPROVED
+    assert network.rebuilds() == rebuilds
+
+
+async def test_messages_that_arrive_together_share_a_commit(network: Network, card: Card) -> None:
+    swipes = [await network.swipe(card, 100) for _ in range(40)]
+    await asyncio.gather(*(network.say(event(CLEARING, swipe, 100)) for swipe in swipes))
+    commits = await network.running.database.fetchval(
+        "SELECT count(DISTINCT xmin::text) FROM transaction_events WHERE transaction_id = ANY($1)",
+        [swipe.transaction_id for swipe in swipes],
+    )
+    assert commits < 20
+    assert await network.balance_minor(card) == 96_000
+    assert await network.drift() == []
+
+
+async def test_one_message_that_the_tables_refuse_does_not_take_others_with_it(network: Network, card: Card) -> None:
+    swipe, other = await network.swipe(card, 100), await network.swipe(card, 200)
+    huge = 9_999_999_999
+    answers = await asyncio.gather(
+        network.say(event(CLEARING, other, 200)),
+        network.say(event(REFUND, swipe, huge)),
+        network.say(event(CLEARING, swipe, 100)),
+        return_exceptions=True,
+    )
+    assert [isinstance(answer, grpc.aio.AioRpcError) for answer in answers] == [False, True, False]
+    assert await network.balance_minor(card) == 99_700
+    assert await network.drift() == []
