@@ -22,7 +22,9 @@ from authsvc.errors import SettingsError
 PREFIX: Final = "AUTHSVC_"
 MASK: Final = "***"
 PORT_MAX: Final = 65_535
-SECRET_FIELDS: Final = frozenset({"database_url", "redis_url", "bridge_asa_secrets"})
+SECRET_FIELDS: Final = frozenset(
+    {"database_url", "redis_url", "bridge_asa_secrets", "bridge_event_secrets", "bridge_database_url"}
+)
 # Greedy on purpose: a password whose `/`, `?` or `@` somebody forgot to escape is masked to its end.
 _USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
 _SECRET_PARAMETER: Final = re.compile(r"([?&](?:password|sslpassword|username|user)=)[^&]*", re.IGNORECASE)
@@ -145,6 +147,27 @@ class Settings(BaseModel):
     bridge_asa_secrets: Annotated[str, AfterValidator(_secrets)] = Field(
         "", repr=False, description="Secrets (whsec_…) Lithic may sign with, comma-separated; two while rotating."
     )
+    bridge_event_secrets: Annotated[str, AfterValidator(_secrets)] = Field(
+        "", repr=False, description="Secrets (whsec_…) of the event subscription, comma-separated; two while rotating."
+    )
+    bridge_database_url: Annotated[str, AfterValidator(_database_scheme)] | None = Field(
+        None, repr=False, description="PostgreSQL where the bridge keeps webhooks. Absent: database_url."
+    )
+    bridge_webhook_workers: int = Field(
+        2, ge=0, le=64, description="Tasks of a bridge that process webhooks; 0: it only keeps them, for other bridges."
+    )
+    bridge_webhook_poll_ms: int = Field(
+        1_000,
+        ge=10,
+        le=600_000,
+        description="Pause of an idle worker; a webhook that this bridge kept wakes it at once.",
+    )
+    bridge_webhook_tries_max: int = Field(
+        16,
+        ge=1,
+        le=32,
+        description="Tries of a webhook before it has failed; while the service is down none is counted.",
+    )
     bridge_allow_unsigned: bool = Field(
         False, description="Take calls without a signature; on loopback, and without secrets only."
     )
@@ -174,6 +197,16 @@ class Settings(BaseModel):
     def asa_keys(self) -> list[bytes]:
         """The keys that Lithic may have signed with."""
         return [key_of(secret) for secret in _listed(self.bridge_asa_secrets)]
+
+    def event_keys(self) -> list[bytes]:
+        """The keys that webhooks of the event subscription may be signed with."""
+        return [key_of(secret) for secret in _listed(self.bridge_event_secrets)]
+
+    def webhooks_url(self) -> str | None:
+        """Where webhooks are kept; None when nowhere, because there is no database or nothing to verify them with."""
+        if not self.bridge_event_secrets and not self.bridge_allow_unsigned:
+            return None
+        return self.bridge_database_url or self.database_url
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
@@ -244,9 +277,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
     if settings.bridge_allow_unsigned and not _is_loopback(settings.bridge_host):
         text = "AUTHSVC_BRIDGE_ALLOW_UNSIGNED needs a loopback AUTHSVC_BRIDGE_HOST: anybody could ask"
         yield {"bridge_allow_unsigned", "bridge_host"}, text
-    if settings.bridge_allow_unsigned and settings.bridge_asa_secrets:
-        text = "AUTHSVC_BRIDGE_ALLOW_UNSIGNED and AUTHSVC_BRIDGE_ASA_SECRETS exclude each other"
-        yield {"bridge_allow_unsigned", "bridge_asa_secrets"}, text
+    for secrets in ("bridge_asa_secrets", "bridge_event_secrets"):
+        if settings.bridge_allow_unsigned and getattr(settings, secrets):
+            text = f"AUTHSVC_BRIDGE_ALLOW_UNSIGNED and {PREFIX}{secrets.upper()} exclude each other"
+            yield {"bridge_allow_unsigned", secrets}, text
     # A record that expires before the reaper looks at it would hide an abandoned reservation for ever.
     if settings.record_ttl_ms <= settings.reaper_grace_ms + settings.reaper_interval_ms:
         text = "AUTHSVC_RECORD_TTL_MS must be above AUTHSVC_REAPER_GRACE_MS plus AUTHSVC_REAPER_INTERVAL_MS"

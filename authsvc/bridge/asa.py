@@ -22,6 +22,7 @@ _SHORT_TEXT_MAX: Final = 64
 _DESCRIPTOR_MAX: Final = 255
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_CODE_LENGTH: Final = 3
 _CODE: Final = re.compile(r"[A-Z]{3}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.DOTALL)
 KINDS: Final = frozenset(
@@ -206,6 +207,14 @@ def _text(value: Any, length_max: int | None) -> str:
 
 def _code(value: Any) -> str:
     """A code of three capital letters, or nothing."""
+    if (
+        isinstance(value, str)
+        and len(value) == _CODE_LENGTH
+        and value.isascii()
+        and value.isalpha()
+        and value.isupper()
+    ):
+        return value
     code = _text(value, None)
     return code if _CODE.fullmatch(code) else ""
 

@@ -3,11 +3,84 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from authsvc.scrape import serve_registry
 
+# From an idle worker's wake-up to the day on which a card is imported at last.
+_LAG_BUCKETS_S: Final = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    1_800.0,
+    7_200.0,
+    43_200.0,
+)
 _LATENCY_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0)
+
+
+class WebhookMetrics:
+    """What becomes of webhooks. Types that the bridge does not know are counted as `other`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """All at zero."""
+        self._received = Counter(
+            "authsvc_webhooks_received",
+            "Webhooks that Lithic was told are taken, by what became of them.",
+            ["type", "outcome"],
+            registry=registry,
+        )
+        self._processed = Counter("authsvc_webhooks_processed", "Webhooks processed.", ["type"], registry=registry)
+        self._failed = Counter("authsvc_webhooks_failed", "Webhooks given up.", ["type"], registry=registry)
+        self._retries = Counter(
+            "authsvc_webhooks_retries",
+            "Tries in vain that are repeated later, by status.",
+            ["status"],
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "authsvc_webhooks_lag_seconds", "Receipt to processed.", buckets=_LAG_BUCKETS_S, registry=registry
+        )
+        self._waiting = Gauge(
+            "authsvc_webhooks_waiting", "Webhooks in the table, by status.", ["status"], registry=registry
+        )
+        self._oldest = Gauge(
+            "authsvc_webhooks_oldest_pending_seconds",
+            "Age of the oldest webhook that is not processed.",
+            registry=registry,
+        )
+
+    def received(self, event_type: str, outcome: str) -> None:
+        """Lithic was told that it is taken: `new`, `repeated`, or `not_kept`."""
+        self._received.labels(event_type, outcome).inc()
+
+    def processed(self, event_type: str, lag_s: float) -> None:
+        """It is done."""
+        self._processed.labels(event_type).inc()
+        self._lag.observe(lag_s)
+
+    def failed(self, event_type: str) -> None:
+        """It is given up."""
+        self._failed.labels(event_type).inc()
+
+    def retried(self, status: str) -> None:
+        """It will be tried again. `status` is a gRPC status name."""
+        self._retries.labels(status).inc()
+
+    def waiting(self, pending: int, failed: int, oldest_s: float) -> None:
+        """What the table holds now."""
+        self._waiting.labels("pending").set(pending)
+        self._waiting.labels("failed").set(failed)
+        self._oldest.set(oldest_s)
 
 
 class BridgeMetrics:
@@ -22,6 +95,8 @@ class BridgeMetrics:
             ["result", "reason"],
             registry=self.registry,
         )
+        # Finding a label costs more than counting.
+        self._told: dict[tuple[str, str], Counter] = {}
         self._fallbacks = Counter(
             "authsvc_bridge_fallbacks",
             "Answers without a decision of the engine, by why there was none.",
@@ -52,11 +127,15 @@ class BridgeMetrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self.webhooks = WebhookMetrics(self.registry)
         ProcessCollector(registry=self.registry)
 
     def answered(self, result: str, reason: str, elapsed_s: float) -> None:
         """A decision was told."""
-        self._answers.labels(result, reason).inc()
+        told = self._told.get((result, reason))
+        if told is None:
+            told = self._told[result, reason] = self._answers.labels(result, reason)
+        told.inc()
         self._seconds.observe(elapsed_s)
 
     def fell_back(self, status: str, elapsed_s: float, *, uncertain: bool) -> None:

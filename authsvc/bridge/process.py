@@ -1,29 +1,38 @@
 """The bridge as a process: a listener, the client behind it, the metrics beside it, and an end that drains."""
 
 import asyncio
+import gc
 import logging
 import math
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
+from random import SystemRandom
 from typing import Final
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from authsvc.bridge.app import app_of
+from authsvc.bridge.inbox import Inbox
 from authsvc.bridge.metrics import BridgeMetrics
 from authsvc.bridge.responder import Responder
+from authsvc.bridge.workers import Workers
 from authsvc.client import AuthorizationClient
 from authsvc.clock import Clock, SystemClock
 from authsvc.errors import StartupRefused
+from authsvc.ledger.webhooks import open_webhooks
 from authsvc.settings import Settings
 
 _UNSIGNED_TEXT: Final = (
     "no secret: set AUTHSVC_BRIDGE_ASA_SECRETS, or, to try things on loopback, AUTHSVC_BRIDGE_ALLOW_UNSIGNED=true"
 )
+_CHANCE: Final = SystemRandom().random
+# A call leaves no cycles of ours behind; what the libraries leave may pile up a little.
+_GC_THRESHOLDS: Final = (20_000, 20, 20)
 _log = logging.getLogger(__name__)
 
 
@@ -55,24 +64,14 @@ async def serve(
         raise StartupRefused(_UNSIGNED_TEXT)
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(closing(_listener(settings.bridge_host, settings.bridge_port)))
+        listener = stack.enter_context(closing(listener_on(settings.bridge_host, settings.bridge_port)))
         metrics = BridgeMetrics()
         metrics_port = _serve_metrics(metrics, settings, stack)
         client = await stack.enter_async_context(AuthorizationClient(settings.bridge_target, clock=clock))
         responder = Responder(client, settings, clock, metrics)
-        app = app_of(responder, client, metrics)
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=math.ceil(settings.drain_timeout_ms / 1000),
-        )
-        server = _Server(config)
+        inbox = await stack.enter_async_context(webhooks_of(settings, client, clock, metrics))
+        app = app_of(responder, client, metrics, inbox)
+        server = server_of(app, math.ceil(settings.drain_timeout_ms / 1000))
         serving = asyncio.create_task(server.serve([listener]))
         stopping = asyncio.create_task(stop.wait())
         port = listener.getsockname()[1]
@@ -88,7 +87,44 @@ async def serve(
         _log.info("the bridge stops")
 
 
-def _listener(host: str, port: int) -> socket.socket:
+@asynccontextmanager
+async def webhooks_of(
+    settings: Settings, client: AuthorizationClient, clock: Clock, metrics: BridgeMetrics
+) -> AsyncIterator[Inbox | None]:
+    """What takes webhooks in, with the workers behind it; None where they are neither kept nor processed."""
+    url = settings.webhooks_url()
+    if url is None:
+        _log.info("the bridge takes no webhooks: that needs AUTHSVC_BRIDGE_EVENT_SECRETS and a database")
+        yield None
+        return
+    async with open_webhooks(url) as store:
+        workers = Workers(store, client, settings, clock, metrics.webhooks, _CHANCE)
+        workers.start()
+        try:
+            yield Inbox(store, settings, clock, metrics.webhooks, workers.wake)
+        finally:
+            await workers.rest(settings.drain_timeout_ms / 1000)
+
+
+def server_of(app: ASGIApp, drain_s: int) -> uvicorn.Server:
+    """The HTTP server. Whoever runs it sets its `should_exit`; calls in flight then have `drain_s` to end."""
+    return _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=drain_s,
+        )
+    )
+
+
+def listener_on(host: str, port: int) -> socket.socket:
+    """A bound listener; port 0 is any free one. Raises `StartupRefused`."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2_048)
@@ -105,6 +141,13 @@ def _serve_metrics(metrics: BridgeMetrics, settings: Settings, stack: AsyncExitS
     return port
 
 
+def settle_memory() -> None:
+    """What was imported stays: the collector need not walk over it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
 def run(settings: Settings, ready: Callable[[Listening], None]) -> None:
     """A whole process: serve until SIGTERM or SIGINT."""
 
@@ -114,4 +157,5 @@ def run(settings: Settings, ready: Callable[[Listening], None]) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await serve(settings, stop, ready)
 
+    settle_memory()
     uvloop.run(main())

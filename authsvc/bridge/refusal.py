@@ -1,4 +1,4 @@
-"""What a caller is told whose request is no question of Lithic's."""
+"""What a caller is told whose request is none of Lithic's, or cannot be taken now."""
 
 from typing import Final
 
@@ -6,15 +6,16 @@ from authsvc.errors import AuthsvcError
 
 # One fixed text a status: whoever is refused learns nothing of why beyond it.
 TEXT_OF_STATUS: Final[dict[int, str]] = {
-    400: "the request is not a readable authorization request",
+    400: "the request cannot be read",
     401: "the signature is missing or not valid",
     413: "the request is too large",
     415: "the content type must be application/json",
+    503: "the event cannot be kept now",
 }
 
 
 class Refused(AuthsvcError):
-    """The request gets an HTTP status instead of a decision. Nothing of it reaches the engine."""
+    """The request gets an HTTP status instead of an answer. Nothing of it reaches the engine or the database."""
 
     def __init__(self, status: int, why: str) -> None:
         """`status` is a key of `TEXT_OF_STATUS`; `why` is one word for the metric, never told to the caller."""

@@ -17,6 +17,8 @@ from rules.reasons import Decision, Reason
 
 # The engine said for certain that it made no decision. After anything else it may have made one.
 _UNDECIDED: Final = frozenset({"ALREADY_EXISTS", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
+_DECISIONS: Final = {int(decision): decision for decision in Decision}
+_REASONS: Final = {int(reason): reason for reason in Reason}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
@@ -71,8 +73,8 @@ class Responder:
     async def _ask(self, message: Any) -> answers.Outcome:
         said = await self._client.authorize(message, timeout_s=self._deadline_s)
         return answers.Outcome(
-            Decision(said.decision),
-            Reason(said.reason),
+            _DECISIONS[said.decision],
+            _REASONS[said.reason],
             said.approved_minor,
             said.balance_minor if said.HasField("balance_minor") else None,
             said.available_balance_minor if said.HasField("available_balance_minor") else None,

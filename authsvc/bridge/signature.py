@@ -37,7 +37,8 @@ def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str
     return {
         ID_HEADER: message_id,
         TIMESTAMP_HEADER: timestamp,
-        SIGNATURE_HEADER: (_VERSION.encode() + _digest(key, message_id, timestamp, body)).decode(),
+        SIGNATURE_HEADER: _VERSION
+        + _digest(key, f"{message_id}.{timestamp}.".encode("latin-1", "replace") + body).decode(),
     }
 
 
@@ -46,28 +47,34 @@ def verify(body: bytes, headers: Mapping[str, str], keys: Sequence[bytes], now_s
 
     Keys are several while a secret is rotated. `headers` are looked up in lower case; `now_s` is Unix time.
     """
-    message_id, timestamp, signature = (
-        headers.get(name, "") for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
-    )
+    message_id = headers.get(ID_HEADER, "")
+    timestamp = headers.get(TIMESTAMP_HEADER, "")
+    signature = headers.get(SIGNATURE_HEADER, "")
     if not (message_id and timestamp and signature):
         raise Refused(401, "missing")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _TIMESTAMP_DIGITS_MAX):
         raise Refused(401, "malformed")
     if abs(int(timestamp) - now_s) > TOLERANCE_S:
         raise Refused(401, "stale")
-    entries = [entry.removeprefix(_VERSION) for entry in signature.split(" ") if entry.startswith(_VERSION)]
-    if not entries:
-        raise Refused(401, "malformed")
     # Bytes, because what is compared as text must be ASCII, and a caller may send anything.
-    given = [entry.encode("utf-8", "replace") for entry in entries]
-    expected = [_digest(key, message_id, timestamp, body) for key in keys]
-    # No early end: how long it takes tells neither which key it was nor how much of it was right.
-    matches = [hmac.compare_digest(one, entry) for one in expected for entry in given]
-    if not any(matches):
+    given = [
+        entry[len(_VERSION) :].encode("utf-8", "replace")
+        for entry in signature.split(" ")
+        if entry.startswith(_VERSION)
+    ]
+    if not given:
+        raise Refused(401, "malformed")
+    # Servers hand headers on as Latin-1, so this gives back the bytes that were sent.
+    signed = b"%b.%b.%b" % (message_id.encode("latin-1", "replace"), timestamp.encode(), body)
+    is_right = False
+    for key in keys:
+        expected = _digest(key, signed)
+        for entry in given:
+            # No early end: how long it takes tells neither which key it was nor how much of it was right.
+            is_right |= hmac.compare_digest(expected, entry)
+    if not is_right:
         raise Refused(401, "wrong")
 
 
-def _digest(key: bytes, message_id: str, timestamp: str, body: bytes) -> bytes:
-    # Servers hand headers on as Latin-1, so this gives back the bytes that were sent.
-    signed = b".".join((message_id.encode("latin-1", "replace"), timestamp.encode(), body))
+def _digest(key: bytes, signed: bytes) -> bytes:
     return base64.b64encode(hmac.digest(key, signed, "sha256"))

@@ -1,0 +1,97 @@
+"""Reading JSON that somebody else writes: what is missing is missing, what is money must be an integer. Pure."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from authsvc.bridge.refusal import Refused
+
+DEPTH_MAX: Final = 32
+_INT64_MAX: Final = 2**63 - 1
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_CODE: Final = re.compile(r"[A-Z]{3}")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.DOTALL)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object in the body. Raises `Refused` 400 when there is none, or one that is too deep to be meant."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(400, "json") from error
+    if not isinstance(value, dict):
+        raise Refused(400, "not_an_object")
+    # It cannot be deeper than it has brackets.
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _is_deep(value):
+        raise Refused(400, "deep")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def part(said: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The object at the end of the path, empty when there is none."""
+    found: Any = said
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def amount_minor(*values: Any) -> int | None:
+    """The first that is there, with its sign. Raises `Refused` for a number that is no integer of 64 bits."""
+    for value in values:
+        if value is None:
+            continue
+        if type(value) is not int or abs(value) > _INT64_MAX:
+            raise Refused(400, "amount")
+        return value
+    return None
+
+
+def text(value: Any, length_max: int | None = None) -> str:
+    """Without control characters and padding, cut; empty when it is no text."""
+    if not isinstance(value, str):
+        return ""
+    return _CONTROL.sub("", value).strip()[:length_max].rstrip()
+
+
+def code(*values: Any) -> str:
+    """The first that is a code of three capital letters, or nothing."""
+    return next((found for found in map(text, values) if _CODE.fullmatch(found)), "")
+
+
+def identifier(value: Any, length_max: int, why: str) -> str:
+    """A name in printable ASCII. Raises `Refused` 400 with `why`."""
+    if isinstance(value, str) and 0 < len(value) <= length_max and value.isascii() and value.isprintable():
+        return value
+    raise Refused(400, why)
+
+
+def instant_us(value: Any, why: str) -> int:
+    """Microseconds since the Unix epoch of an RFC 3339 text; without an offset it is UTC. Raises `Refused` 400."""
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        raise Refused(400, why)
+    try:
+        at = datetime.fromisoformat(value.upper())
+    except ValueError as error:
+        raise Refused(400, why) from error
+    if not _FIRST_YEAR < at.year <= _LAST_YEAR:
+        raise Refused(400, why)
+    return ((at if at.tzinfo is not None else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
