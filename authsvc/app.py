@@ -121,30 +121,15 @@ async def wire(
 ) -> Service:
     """Connect to PostgreSQL and Redis and put the parts together; `stack` closes what was opened."""
     clock = clock or SystemClock()
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
     metrics = Metrics()
     pool, recorders = await _connect(settings, stack)
-    source = PostgresSource(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
-    directory = Directory(
-        source,
-        clock.monotonic_s,
-        cards_max=settings.directory_cards_max,
-        unknown_max=settings.negative_max,
-        unknown_ttl_s=settings.negative_ttl_ms / 1000,
-        notification_wait_s=_NOTIFICATION_WAIT_S,
-    )
-    watch = Watch(settings.database_url, directory, ping_s=_LISTENER_PING_S, retry_s=_RETRY_S)
-    counters = RedisCounters(
-        settings.redis_url,
-        timeout_ms=settings.redis_timeout_ms,
-        record_ttl_ms=settings.record_ttl_ms,
-        counters_ttl_s=settings.counters_ttl_s,
-    )
-    stack.push_async_callback(counters.close)
+    for name, connections in (("ledger", pool), ("recorder", recorders)):
+        metrics.pool(name, connections.get_size, connections.get_idle_size, connections.get_max_size)
     ledger = PostgresLedger(
         pool, recorders, acquire_timeout_ms=settings.pg_acquire_timeout_ms, record_ttl_ms=settings.record_ttl_ms
     )
+    counters = _counters(settings, stack)
+    directory, watch = _directory(settings, clock, pool)
     decider = Decider(
         directory,
         counters,
@@ -169,6 +154,7 @@ async def wire(
         streams_max=settings.streams_max,
         stream_in_flight_max=settings.stream_in_flight_max,
     )
+    _gauges(metrics, directory, decider, servicer)
     events = PostgresEventLedger(ledger)
     lifecycle = Lifecycle(events, counters, decider.repair, metrics, waiting_max=settings.requests_in_flight_max)
     transactions = TransactionServicer(
@@ -179,29 +165,51 @@ async def wire(
         metrics,
         default_deadline_ms=settings.default_deadline_ms,
     )
+    expiry = HoldExpiry(events, lifecycle, metrics.expired)
     history = HistoryServicer(PostgresHistory(ledger), clock, metrics, watchers_max=settings.streams_max)
     servicers = {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions, HISTORY_SERVICE: history}
-    server = Server(settings, servicers, extra)
-    _gauges(metrics, directory, decider, servicer)
-    for name, connections in (("ledger", pool), ("recorder", recorders)):
-        metrics.pool(name, connections.get_size, connections.get_idle_size, connections.get_max_size)
-    expiry = HoldExpiry(events, lifecycle, metrics.expired)
     return Service(
-        settings,
-        clock,
-        metrics,
-        directory,
-        watch,
-        counters,
-        ledger,
-        decider,
-        reaper,
-        lifecycle,
-        expiry,
-        servicer,
-        history,
-        server,
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        directory=directory,
+        watch=watch,
+        counters=counters,
+        ledger=ledger,
+        decider=decider,
+        reaper=reaper,
+        lifecycle=lifecycle,
+        expiry=expiry,
+        servicer=servicer,
+        history=history,
+        server=Server(settings, servicers, extra),
     )
+
+
+def _counters(settings: Settings, stack: AsyncExitStack) -> RedisCounters:
+    assert settings.redis_url is not None
+    counters = RedisCounters(
+        settings.redis_url,
+        timeout_ms=settings.redis_timeout_ms,
+        record_ttl_ms=settings.record_ttl_ms,
+        counters_ttl_s=settings.counters_ttl_s,
+    )
+    stack.push_async_callback(counters.close)
+    return counters
+
+
+def _directory(settings: Settings, clock: Clock, pool: Pool) -> tuple[Directory, Watch]:
+    """The configuration in memory, and what keeps it fresh."""
+    assert settings.database_url is not None
+    directory = Directory(
+        PostgresSource(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms),
+        clock.monotonic_s,
+        cards_max=settings.directory_cards_max,
+        unknown_max=settings.negative_max,
+        unknown_ttl_s=settings.negative_ttl_ms / 1000,
+        notification_wait_s=_NOTIFICATION_WAIT_S,
+    )
+    return directory, Watch(settings.database_url, directory, ping_s=_LISTENER_PING_S, retry_s=_RETRY_S)
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> tuple[Pool, Pool]:

@@ -134,7 +134,7 @@ SETTINGS = {
         [ACCOUNT_1],
     ),
     "INSERT INTO account_settings (account_id, key, value, value_type) VALUES (1, 'refund_policy', '\"never\"', 'string')": (
-        (1, 0),
+        (1, 1),
         (0, 0),
         [ACCOUNT_1],
     ),
