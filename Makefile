@@ -48,8 +48,9 @@ protos: setup ## Regenerate authsvc/v1 from protos/authsvc/v1
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(PROTOS_OUT) --pyi_out=$(PROTOS_OUT) \
 		--grpc_python_out=$(PROTOS_OUT) protos/authsvc/v1/*.proto
 
-docs: setup ## Regenerate docs/api.md from the comments of protos/authsvc/v1
+docs: setup ## Regenerate docs/api.md from the contract, docs/lifecycle-cases.md from the cases
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_cases.py
 
 lock: setup ## Pin again what pyproject.toml names; delete a lock first to take newer versions
 	$(COMPILE) --extra build --extra dev --extra embedded pyproject.toml --output-file requirements.lock

@@ -6,6 +6,8 @@ since before the transaction. A message's `id` is given only where it matters.
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +21,7 @@ from rules.lifecycle import Event, EventKind, State, Status, state_of
 from tests.case_files import CASES_DIR, unix_us
 
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
+CASES_PAGE = PAGE.with_name("lifecycle-cases.md")
 DECISIONS_FROM = EventKind.AUTHORIZATION
 
 
@@ -122,30 +125,31 @@ def test_every_rotation_the_reverse_and_duplicates_end_in_the_same_state(life: L
 # --- the page that shows some of them ---------------------------------------------------------------------------------
 
 
-def _table(life: Life) -> list[str]:
-    """The rows of a worked example, in minor units."""
-    began = min(step.at for step in life.steps)
-    rows = []
-    for step in life.steps:
-        amount = "all" if step.event.amount_minor is None else f"{step.event.amount_minor}"
-        if step.event.kind is EventKind.SNAPSHOT:
-            amount = f"hold {amount}, settled {step.event.settled_minor}"
-        if step.event.is_final:
-            amount += ", final"
-        minutes = int((step.at - began).total_seconds()) // 60
-        when = f"{minutes // 1440} d {minutes // 60 % 24:02}:{minutes % 60:02}"
-        held, settled, credited, status = step.state
-        cells = (when, f"`{step.event.kind.name}`", amount, held, settled, credited, step.spend_minor)
-        rows.append(f"| {' | '.join(map(str, cells))} | {step.balance_minor} | `{status}` |")
-    return rows
-
-
 def test_every_worked_example_of_the_lifecycle_page_is_a_case() -> None:
-    by_name = {life.id.partition(": ")[2]: life for life in LIVES}
-    examples = re.findall(r"\*\*(.+?)\.\*\*\n\n\|.*\n\|.*\n((?:\|.*\n)+)", PAGE.read_text(encoding="utf-8"))
+    by_name = dict(_examples(CASES_PAGE))
+    examples = list(_examples(PAGE))
     assert len(examples) >= 6
     for name, rows in examples:
-        assert rows.splitlines() == _table(by_name[name[0].lower() + name[1:]]), name
+        assert rows == by_name[name], name
+
+
+def test_the_page_of_all_cases_is_up_to_date() -> None:
+    """If not: `make docs`."""
+    names = [life.id.partition(": ")[2] for life in LIVES]
+    assert [name[0].lower() + name[1:] for name, _ in _examples(CASES_PAGE)] == names
+    made = subprocess.run(
+        [sys.executable, "-c", "import make_cases; print(make_cases.page(), end='')"],
+        cwd=CASES_PAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == CASES_PAGE.read_text(encoding="utf-8")
+
+
+def _examples(page: Path) -> list[tuple[str, str]]:
+    """The tables of a page by their titles."""
+    return re.findall(r"\*\*(.+?)\.\*\*\n\n\|.*\n\|.*\n((?:\|.*\n)+)", page.read_text(encoding="utf-8"))
 
 
 def _short_lives() -> Iterator[list[Event]]:
