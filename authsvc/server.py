@@ -13,13 +13,21 @@ from grpc_reflection.v1alpha import reflection
 
 from authsvc import codec
 from authsvc.settings import Settings
-from authsvc.v1 import authorization_pb2, transactions_pb2
+from authsvc.v1 import authorization_pb2, history_pb2, transactions_pb2
 
 _AUTHORIZATION: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
 _TRANSACTIONS: Final = transactions_pb2.DESCRIPTOR.services_by_name["TransactionService"]
+_HISTORY: Final = history_pb2.DESCRIPTOR.services_by_name["HistoryService"]
 AUTHORIZATION_SERVICE: Final = _AUTHORIZATION.full_name
 TRANSACTION_SERVICE: Final = _TRANSACTIONS.full_name
-_DESCRIPTORS: Final = {descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS)}
+HISTORY_SERVICE: Final = _HISTORY.full_name
+_DESCRIPTORS: Final = {descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS, _HISTORY)}
+# By whether the caller streams, and whether the server does.
+_KINDS: Final = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 # The empty name stands for the server as a whole.
 _HEALTH_NAMES: Final = ("", *_DESCRIPTORS)
 
@@ -76,7 +84,7 @@ def _methods(descriptor: ServiceDescriptor, servicer: object) -> dict[str, Any]:
     """The service's methods by name. The generated way in would answer unreadable bytes with the parser's own words."""
     methods: dict[str, Any] = {}
     for method in descriptor.methods:
-        kind = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
+        kind = _KINDS[method.client_streaming, method.server_streaming]
         asked, answered = (GetMessageClass(end) for end in (method.input_type, method.output_type))
         methods[method.name] = kind(getattr(servicer, method.name), codec.reader(asked), answered.SerializeToString)
     return methods

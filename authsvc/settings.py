@@ -128,7 +128,9 @@ class Settings(BaseModel):
     )
 
     message_max_bytes: int = Field(1_048_576, ge=1_024, le=67_108_864, description="Largest message accepted.")
-    streams_max: int = Field(1_000, ge=1, le=1_000_000, description="Open AuthorizeStream calls per worker.")
+    streams_max: int = Field(
+        1_000, ge=1, le=1_000_000, description="Open AuthorizeStream calls, and watchers, per worker."
+    )
     stream_in_flight_max: int = Field(
         1_024, ge=1, le=1_000_000, description="Requests in flight on one stream; further ones wait in the transport."
     )

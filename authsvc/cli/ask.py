@@ -23,7 +23,7 @@ _RESULT_MARKS: Final = {
     CheckResult.FAILED: "[red]failed[/red]",
     CheckResult.SKIPPED: "[dim]skipped[/dim]",
 }
-_DECISION_STYLES: Final = {
+DECISION_STYLES: Final = {
     Decision.APPROVED: "green",
     Decision.PARTIALLY_APPROVED: "yellow",
     Decision.DECLINED: "red",
@@ -112,14 +112,15 @@ def _ask(target: str, text: str | None, fields: dict[str, Any], *, simulate: boo
     if as_json:
         print_json(to_dict(response))
     else:
-        _show(response, currency, simulated=simulate)
+        show_answer(response, currency, simulated=simulate)
     sys.exit(DECLINED if response.decision == Decision.DECLINED else 0)
 
 
-def _show(response: Any, currency: str, *, simulated: bool) -> None:
+def show_answer(response: Any, currency: str, *, simulated: bool = False) -> None:
+    """An answer that lists its checks, in words."""
     out = console()
     decision, reason = Decision(response.decision), Reason(response.reason)
-    style = _DECISION_STYLES[decision]
+    style = DECISION_STYLES[decision]
     words = decision.name.replace("_", " ")
     level = f" at the level of the {Level(response.level).name.lower()}" if response.level else ""
     why = "" if reason is Reason.APPROVED else f"  {reason.name}{level}"
@@ -138,7 +139,8 @@ def _show(response: Any, currency: str, *, simulated: bool) -> None:
         facts.append(f"available balance {format_minor(response.available_balance_minor, currency)}")
     if response.transaction_id:
         facts.append(f"transaction {response.transaction_id}")
-    facts += [f"request {response.request_id}", f"{response.elapsed_us / 1000:.1f} ms in the server"]
+    facts.append(f"request {response.request_id}")
+    facts += [f"{response.elapsed_us / 1000:.1f} ms in the server"] if response.elapsed_us else []
     out.print(escape(" · ".join(facts + ["replayed"] * response.replayed)), soft_wrap=True)
 
 

@@ -44,7 +44,7 @@ def asking(target: str) -> Iterator[Ask]:
     from authsvc.client import AuthorizationClient, ClientError
 
     async def ask(question: Callable[[AuthorizationClient], Awaitable[Any]]) -> Any:
-        async with AuthorizationClient(target, streams=1) as client:
+        async with AuthorizationClient(target, connections=1) as client:
             await client.health("")
             return await question(client)
 

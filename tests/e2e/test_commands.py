@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -182,3 +185,77 @@ def test_a_message_that_cannot_be_applied_exits_with_1_and_says_why(call: Callab
     assert (unknown.code, unknown.out) == (1, "")
     assert "NOT_FOUND: no such transaction" in unknown.err
     assert call("event", "clearing", "1", "1.234").code == 2
+
+
+def test_tx_list_shows_what_a_card_was_asked_and_finds_what_was_declined(call: Callable[..., Done]) -> None:
+    call("authorize", "card_demo_lifetime", "12.50", "--merchant", "Corner [Bistro]")
+    call("authorize", "card_demo_lifetime", "900", "--mcc", "3001", "--merchant", "An airline")
+    shown = call("tx", "list", "--card", "card_demo_lifetime")
+    assert shown.code == 0
+    lines = [" ".join(line.split()) for line in shown.out.splitlines() if "card_demo_lifetime" in line]
+    assert lines[0].endswith("An airline 3001 900.00 USD 0.00 DECLINED CARD_LIMIT_EXCEEDED")
+    assert lines[1].endswith("Corner [Bistro] 5812 12.50 USD 12.50 APPROVED")
+    found = json.loads(call("tx", "list", "--card", "card_demo_lifetime", "--status", "declined", "--json").out)
+    assert [row["reason"] for row in found] == ["REASON_CARD_LIMIT_EXCEEDED"]
+    by_reason = ("--reason", "card-limit-exceeded", "--group", "Airlines", "--json")
+    assert json.loads(call("tx", "list", "--card", "card_demo_lifetime", *by_reason).out) == found
+    assert "more with --limit" in call("tx", "list", "--card", "card_demo_lifetime", "--limit", "1").out
+    assert call("tx", "list", "--card", "card_demo_nobody_knows").out == "no transactions\n"
+    assert call("tx", "list", "--reason", "boredom").code == 2
+    wrong = call("tx", "list", "--mcc", "58")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "mcc: must be four digits" in wrong.err
+
+
+def test_tx_explain_tells_a_decision_of_then_by_its_number_or_its_request(call: Callable[..., Done]) -> None:
+    first = call("authorize", "card_demo_zero", "5", "--id", "cli-explained")
+    told = call("tx", "explain", "cli-explained")
+    assert told.code == 0
+    # The same words, without how long it took; before them what was asked, after them who decided.
+    assert told.out.splitlines()[1:-2] == first.out.splitlines()[:-1]
+    assert "with card_demo_zero" in told.out.splitlines()[0]
+    assert told.out.splitlines()[-1].startswith("configuration ")
+    number = json.loads(call("tx", "explain", "cli-explained", "--json").out)["transaction"]["transaction_id"]
+    assert call("tx", "explain", number).out == told.out
+    assert call("tx", "explain", "never-asked").err == "error: never-asked: no such transaction\n"
+
+
+def test_tx_summary_adds_up_an_account_by_its_number_or_its_token(call: Callable[..., Done]) -> None:
+    row = json.loads(call("authorize", "card_demo_driver", "40", "--mcc", "5541", "--json").out)
+    explained = json.loads(call("tx", "explain", row["transaction_id"], "--json").out)
+    account = explained["transaction"]["account_id"]
+    done = call("tx", "summary", account, "--by", "card", "--bucket", "day")
+    assert "days in America/New_York" in done.out
+    assert any(line.split()[1:3] == ["card_demo_driver", "1"] for line in done.out.splitlines())
+    by_token = json.loads(call("tx", "summary", "account_demo_hudson", "--by", "category-group", "--json").out)
+    assert (by_token["account_id"], "Fuel" in {row.get("key") for row in by_token["rows"]}) == (account, True)
+    assert call("tx", "summary", "99999").err == "error: there is no account 99999\n"
+
+
+def test_tx_watch_prints_decisions_until_it_is_interrupted(call: Callable[..., Done], service: Any) -> None:
+    first = json.loads(call("authorize", "card_demo_yearly", "1", "--json").out)["transaction_id"]
+    command = [
+        sys.executable,
+        "-m",
+        "authsvc",
+        "tx",
+        "watch",
+        "--since",
+        str(int(first) - 1),
+        "--card",
+        "card_demo_yearly",
+    ]
+    watching = subprocess.Popen(
+        [*command, "--json", "--address", service.target], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["transaction_id"] == first
+        second = json.loads(call("authorize", "card_demo_yearly", "2", "--json").out)["transaction_id"]
+        assert json.loads(watching.stdout.readline())["transaction_id"] == second
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+    finally:
+        watching.kill()
+        watching.wait()
+        watching.stdout.close()

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from authsvc.embedded import Servers
+from authsvc.ledger.history import STATEMENTS, page_query, sums_query
 from authsvc.ledger.partitions import create_ahead
 from authsvc.ledger.queries import SQL
 from loader.source import BY_TOKEN
@@ -190,3 +191,74 @@ async def test_a_check_of_a_foreign_key_uses_the_unique_index_of_its_target(traf
     nodes = await _plan(traffic, "SELECT FROM cards WHERE id = 77 AND account_id = 78 FOR KEY SHARE")
     assert {node["Index Name"] for node in nodes if "Index Name" in node} <= {"cards_pkey", "cards_id_account_id_key"}
     assert [node for node in nodes if node["Node Type"] == "Seq Scan"] == []
+
+
+# What is asked of the past: arguments, the indexes it must use, and the months it may look into.
+MARCH = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC))
+HISTORY_QUERIES: dict[str, tuple[str, list[object], set[str], set[str]]] = {
+    "a page of a card": (
+        page_query([("t.card_id", [77])])[0],
+        [*MARCH, 0, 50, 77],
+        {"transactions_2026_03_card_id_transaction_date_idx"},
+        {"transactions_2026_03"},
+    ),
+    "a page of an account": (
+        page_query([("t.account_id", [7]), ("t.status", ["PENDING"])])[0],
+        [*MARCH, 0, 50, 7, "PENDING"],
+        {"transactions_2026_03_account_id_transaction_date_idx"},
+        {"transactions_2026_03"},
+    ),
+    "an hour of everybody": (
+        page_query([])[0],
+        [datetime(2026, 3, 5, 11, tzinfo=UTC), datetime(2026, 3, 5, 12, tzinfo=UTC), 0, 50],
+        set(),  # more than one of them is good for that
+        {"transactions_2026_03"},
+    ),
+    "a summary": (
+        sums_query("card"),
+        [7, datetime(2026, 2, 27, tzinfo=UTC), MARCH[1], [datetime(2026, 2, 1, tzinfo=UTC), MARCH[0]], 100],
+        {
+            "transactions_2026_02_account_id_transaction_date_idx",
+            "transactions_2026_03_account_id_transaction_date_idx",
+        },
+        {"transactions_2026_02", "transactions_2026_03"},
+    ),
+    "an explanation by its request": (
+        STATEMENTS["remembered"],
+        [20_000, datetime(2026, 3, 1, 15, 20, tzinfo=UTC)],
+        set(),
+        {"transactions_2026_03"},
+    ),
+    "the next decisions of an account": (
+        STATEMENTS["decisions"],
+        [20_000, 40_000, [7], None, 500],
+        {"transactions_2026_03_pkey"},
+        {"transactions_2026_01", "transactions_2026_02", "transactions_2026_03", "transactions_2026_04"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HISTORY_QUERIES)
+async def test_what_is_asked_of_the_past_uses_its_index_and_looks_into_no_other_month(
+    traffic: asyncpg.Connection, name: str
+) -> None:
+    query, arguments, indexes, months = HISTORY_QUERIES[name]
+    # As the service does: a statement is prepared once, and its plan may come to be one for all arguments.
+    await traffic.execute(f"PREPARE asked AS {query}")
+    asked = f"EXECUTE asked ({', '.join(_literal(argument) for argument in arguments)})"
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await traffic.execute(f"SET plan_cache_mode = {mode}")
+        nodes = await _plan(traffic, asked)
+        scanned = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+        assert [table for table in scanned if table.startswith("transactions_2026")] == [], mode
+        assert indexes <= {node["Index Name"] for node in nodes if "Index Name" in node}, mode
+        # A page of an account, which has many rows, is read in their order and no further than it is long.
+        assert not (name == "a page of an account" and "Sort" in {node["Node Type"] for node in nodes}), mode
+        read = {node["Relation Name"] for node in nodes if "Relation Name" in node}
+        assert {table for table in read if table.startswith("transactions_2026")} <= months, mode
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list):
+        return f"'{{{','.join(map(str, value))}}}'"
+    return "NULL" if value is None else f"'{value}'"

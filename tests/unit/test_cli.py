@@ -71,6 +71,10 @@ def test_help_lists_every_command_but_the_hidden_one(call: Callable[..., Done]) 
         ("db", "partitions"),
         ("lithic", "simulate"),
         ("tx", "show"),
+        ("tx", "list"),
+        ("tx", "explain"),
+        ("tx", "summary"),
+        ("tx", "watch"),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,1 @@
+"""The reading side: what was decided, why, what it adds up to, and decisions as they are recorded."""
