@@ -73,7 +73,7 @@ def answer_of(
 
 
 def to_explanation(answer: Answer, decider: str, elapsed_us: int) -> bytes:
-    """The JSON that is stored with the transaction: the answer, who decided, and how long it took until it was recorded."""
+    """The JSON that is stored with the transaction: the answer, who decided, and how long it took to come to it."""
     return orjson.dumps(
         {
             "decision": answer.decision,

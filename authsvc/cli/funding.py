@@ -23,7 +23,7 @@ _Identity = Annotated[
 ]
 
 
-def fund(
+def fund(  # noqa: PLR0913 (options of a command)
     account: _Account,
     amount: _Amount,
     *,
@@ -41,7 +41,7 @@ def fund(
     _adjust(fields | {"reason": reason}, currency, address, as_json=as_json)
 
 
-def withdraw(
+def withdraw(  # noqa: PLR0913 (options of a command)
     account: _Account,
     amount: _Amount,
     *,

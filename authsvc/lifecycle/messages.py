@@ -100,7 +100,7 @@ class EventLedger(Protocol):
         ...
 
     async def overtaken(self, count_max: int) -> list[int]:
-        """Decisions that were recorded after messages about their transaction, until they are restated. By their ids."""
+        """Ids of decisions that were recorded after messages about their transaction and are not restated yet."""
         ...
 
     async def overdue(self, now_us: int, days: int, count_max: int) -> list[Overdue]:

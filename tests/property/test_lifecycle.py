@@ -42,7 +42,7 @@ class Transaction:
         self.has_moved = False
         self.is_credit = False
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event) -> None:  # noqa: C901 - one case for each kind
         kind, amount = event.kind.name, event.amount_minor or 0
         if kind in ("AUTHORIZATION", "CREDIT_AUTHORIZATION"):
             self.is_credit = self.is_credit or kind == "CREDIT_AUTHORIZATION"
