@@ -32,10 +32,6 @@ class Batches(Generic[Item]):
         # The loop keeps only weak references to tasks: hold them until they end.
         self._steps: set[asyncio.Task[None]] = set()
 
-    def __len__(self) -> int:
-        """How many wait for a batch."""
-        return len(self._waiting)
-
     def submit(self, item: Item) -> None:
         """Put an item into the next batch."""
         self._waiting.append(item)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import asyncpg
 
+from bench.dataset import BALANCE_MINOR
+
 _APPROVED, _PARTIALLY, _DECLINED = "1", "2", "3"
 
 _RECORDED = """
@@ -27,6 +29,14 @@ SELECT count(*) FROM (
     SELECT a.id FROM transactions AS t JOIN accounts AS a ON a.id = t.account_id
     GROUP BY a.id HAVING sum(t.held_minor) > a.balance * 100
 ) AS overspent
+"""
+_EVENTS = "SELECT count(*) FROM transaction_events WHERE starts_with(event_id, $1)"
+# Each account began with the same balance.
+_UNBALANCED = """
+SELECT count(*) FROM (
+    SELECT a.id FROM accounts AS a LEFT JOIN transactions AS t ON t.account_id = a.id
+    GROUP BY a.id HAVING a.balance * 100 + coalesce(sum(t.settled_minor), 0) <> $1
+) AS unbalanced
 """
 _OVERSPENT_PLAIN = """
 SELECT count(*) FROM plain.cards AS c
@@ -63,6 +73,17 @@ async def problems(
         if overspent:
             found.append(f"{overspent} {name} spent more than their limits")
     return found
+
+
+async def event_problems(connection: "asyncpg.Connection[asyncpg.Record]", applied: Mapping[str, int]) -> list[str]:
+    """Messages that were said to be applied and are not there, by the prefix of their ids; or more than were said."""
+    found = []
+    for prefix, count in applied.items():
+        kept = await connection.fetchval(_EVENTS, prefix)
+        if kept != count:
+            found.append(f"{prefix}: {count} events applied, {kept} kept")
+    unbalanced = await connection.fetchval(_UNBALANCED, BALANCE_MINOR) if applied else 0
+    return [*found, *([f"{unbalanced} balances do not show what was settled"] if unbalanced else [])]
 
 
 async def plain_problems(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:

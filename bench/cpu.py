@@ -23,7 +23,7 @@ def used_s(before: Sample, after: Sample) -> dict[str, float]:
 
 def _times(pids: Sequence[int]) -> dict[int, float]:
     times: dict[int, float] = {}
-    for root in pids:
+    for root in filter(None, pids):
         try:
             for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
                 spent = process.cpu_times()

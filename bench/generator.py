@@ -12,24 +12,32 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import uvloop
 
-from bench import cpu, traffic
+from authsvc.bridge.app import ASA_PATH
+from authsvc.clock import SystemClock
+from bench import cpu, events, lithic, traffic
+from bench.http1 import HttpLane
 from bench.http2 import RequestHeaders
 from bench.lanes import Lane, StreamLane, Tally, UnaryLane, read_nothing, read_response, read_results
 
-Mode = Literal["echo", "unary", "stream", "batch"]
+Mode = Literal["echo", "unary", "stream", "batch", "http", "event", "events"]
 SERVICE: Final = "/authsvc.v1.AuthorizationService"
+TRANSACTIONS: Final = "/authsvc.v1.TransactionService"
 PATHS: Final[dict[Mode, str]] = {
     "echo": "/authsvc.bench.Echo/Call",
     "unary": f"{SERVICE}/Authorize",
     "stream": f"{SERVICE}/AuthorizeStream",
     "batch": f"{SERVICE}/BatchAuthorize",
+    "http": ASA_PATH,
+    "event": f"{TRANSACTIONS}/ApplyEvent",
+    "events": f"{TRANSACTIONS}/BatchApplyEvents",
 }
+_MANY: Final = frozenset({"batch", "events"})
 DRAIN_MAX_S: Final = 10.0
 
 
@@ -37,6 +45,7 @@ DRAIN_MAX_S: Final = 10.0
 class Job:
     """One phase. `calls_max` calls are prepared; a phase that would need more ends early and says so (`exhausted`).
 
+    Events need `transactions` instead of cards: the network's token and the open hold of each; two messages for each.
     `once_each` sends one request for each card and ends: what the first touch of a card costs.
     """
 
@@ -56,12 +65,13 @@ class Job:
     timeout: str | None = "2S"
     path: str | None = None
     once_each: bool = False
+    transactions: list[tuple[str, int]] = field(default_factory=list)
     watched: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass
 class Outcome:
-    """What happened in the measured seconds. A request is one authorization (a batch of 100 is 100 requests).
+    """What happened in the measured seconds. A request is one authorization or event (a batch of 100 is 100 requests).
 
     `decisions` and `errors` cover the whole job, warm-up and drain included: they must agree with what was recorded.
     """
@@ -85,8 +95,12 @@ class Outcome:
         return self.cpu_s.get(group, 0.0) * 1e6 / max(1, self.requests)
 
 
-def build_lanes(job: Job, tally: Tally) -> list[Lane]:
+def build_lanes(job: Job, tally: Tally) -> Sequence[Lane | HttpLane]:
     """The lanes with all their bytes."""
+    if job.mode == "http":
+        return _http_lanes(job, tally)
+    if job.mode in {"event", "events"}:
+        return _event_lanes(job, tally)
     path = job.path or PATHS[job.mode]
     headers = RequestHeaders(path, f"{job.host}:{job.port}", None if job.mode == "stream" else job.timeout)
     share = job.calls_max // job.connections
@@ -102,6 +116,28 @@ def build_lanes(job: Job, tally: Tally) -> list[Lane]:
             continue
         read = {"echo": read_nothing, "unary": read_response, "batch": read_results}[job.mode]
         calls = traffic.batches(messages, job.batch) if job.mode == "batch" else messages
+        lanes.append(UnaryLane(calls, headers, job.in_flight, read, tally))
+    return lanes
+
+
+def _http_lanes(job: Job, tally: Tally) -> list[HttpLane]:
+    """As many connections as calls in flight. A signature goes stale in minutes: they are made just before the load."""
+    swipes = traffic.swipes(job.cards, job.seed * 1_000)
+    now_s = SystemClock().now_us() // 1_000_000
+    calls = lithic.calls(swipes, job.calls_max, job.run, job.transacted_at_us, now_s)
+    return [HttpLane(calls, lithic.read_result, tally) for _ in range(job.connections)]
+
+
+def _event_lanes(job: Job, tally: Tally) -> list[Lane]:
+    """Each connection has accounts of its own: messages about one account wait for each other in the database."""
+    share = -(-len(job.transactions) // job.connections)
+    headers = RequestHeaders(PATHS[job.mode], f"{job.host}:{job.port}", job.timeout)
+    lanes: list[Lane] = []
+    for number in range(job.connections):
+        mine = job.transactions[number * share : (number + 1) * share]
+        messages = events.serialised(mine, f"{job.run}-{number}", job.transacted_at_us)
+        calls = traffic.batches(messages, job.batch) if job.mode == "events" else messages
+        read = events.read_results if job.mode == "events" else events.read_response
         lanes.append(UnaryLane(calls, headers, job.in_flight, read, tally))
     return lanes
 
@@ -124,7 +160,7 @@ async def run(job: Job) -> Outcome:
     return _outcome(job, tally, slice(first, last), seconds, spent | {"generator": own_s}, exhausted=exhausted)
 
 
-def _stuck(lanes: list[Lane]) -> bool:
+def _stuck(lanes: Sequence[Lane | HttpLane]) -> bool:
     return any(lane.lost or lane.exhausted for lane in lanes)
 
 
@@ -135,7 +171,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(min(0.05, left))
 
 
-async def _drain(lanes: list[Lane], tally: Tally) -> None:
+async def _drain(lanes: Sequence[Lane | HttpLane], tally: Tally) -> None:
     """Stops sending, waits for the answers that are still due, and closes."""
     for lane in lanes:
         lane.stopped = True
@@ -158,7 +194,7 @@ def _outcome(
     job: Job, tally: Tally, window: slice, seconds: float, spent: dict[str, float], *, exhausted: bool
 ) -> Outcome:
     latencies = sorted(tally.latencies_s[window])
-    size = job.batch if job.mode == "batch" else 1
+    size = job.batch if job.mode in _MANY else 1
     return Outcome(
         requests=len(latencies) * size,
         seconds=seconds,

@@ -7,25 +7,40 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from bench import generator, procedure
+from bench import events, generator, procedure
 from bench.generator import Mode, Outcome
 
 # Calls a second to prepare for, before the first round has shown what it takes.
-FIRST_GUESS: Final[dict[Mode, int]] = {"echo": 9_000, "unary": 6_000, "stream": 15_000, "batch": 120}
+FIRST_GUESS: Final[dict[Mode, int]] = {
+    "echo": 9_000,
+    "unary": 6_000,
+    "stream": 15_000,
+    "batch": 120,
+    "http": 6_000,
+    "event": 1_500,
+    "events": 12,
+}
 ROOM: Final = 1.5
 # What the callers look like: four connections, as from four replicas of a caller.
 CONNECTIONS: Final = 4
 UNARY_IN_FLIGHT: Final = 32
 STREAM_IN_FLIGHT: Final = 128
 BATCH_IN_FLIGHT: Final = 1
-BATCH_SIZE: Final = 100
+BATCH_SIZES: Final[dict[Mode, int]] = {"batch": 100, "events": 500}
+# HTTP/1.1 has one call in flight on a connection: as many connections as the unary phase has calls.
+HTTP_CONNECTIONS: Final = 128
+EVENT_IN_FLIGHT: Final = 8
+EVENTS_EACH: Final = 2
 TOUCH_MAX_S: Final = 120.0
 PROCEDURE_CONNECTIONS: Final = 16
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One thing to measure. `name` is what the table calls it."""
+    """One thing to measure. `name` is what the table calls it.
+
+    `recorded_as` stands before the run's name in the request ids of what is recorded; None where nothing is.
+    """
 
     name: str
     mode: Mode | None
@@ -35,14 +50,17 @@ class Phase:
     connections: int
     in_flight: int
     once_each: bool = False
+    bridge_pid: int = 0
+    recorded_as: str | None = ""
 
 
 @dataclass
 class Results:
-    """Every outcome, by phase, in order of the rounds; and the answers, by the prefix of their request ids."""
+    """Every outcome, by phase, in order of the rounds; the answers and events, by the prefix of their ids."""
 
     outcomes: dict[str, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
     answers: dict[str, dict[str, int]] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> dict[str, dict[str, int]]:
@@ -101,23 +119,49 @@ async def _run(plan: Plan, phase: Phase, number: int, results: Results) -> Outco
     if phase.mode is None:
         return await procedure.run_in_process(_procedure_job(plan, phase, number))
     job = _job(plan, phase, number, results.outcomes[phase.name])
+    if phase.mode in {"event", "events"}:
+        return await _apply(plan, number, job, results)
     outcome = await generator.run_in_process(job)
-    if phase.mode != "echo":
-        results.answers[f"{job.run}-"] = outcome.decisions
+    if phase.recorded_as is not None:
+        results.answers[f"{phase.recorded_as}{job.run}-"] = outcome.decisions
     if outcome.exhausted and not phase.once_each and outcome.seconds < plan.seconds / 2:
         # Faster than guessed: what there was is too short to count. Once more, prepared for more.
         job = dataclasses.replace(job, run=f"{job.run}x", seed=job.seed + 500, calls_max=job.calls_max * 4)
         outcome = await generator.run_in_process(job)
-        if phase.mode != "echo":
-            results.answers[f"{job.run}-"] = outcome.decisions
+        if phase.recorded_as is not None:
+            results.answers[f"{phase.recorded_as}{job.run}-"] = outcome.decisions
+    return outcome
+
+
+async def _apply(plan: Plan, number: int, job: generator.Job, results: Results) -> Outcome:
+    """Authorizes transactions for the events, then applies them: each event is a new one of an open transaction."""
+    # Short, because five hundred messages have to fit into the window that a call starts with.
+    job = dataclasses.replace(job, run=f"{plan.run}-{job.mode}{number}")
+    wanted = -(-job.calls_max * job.batch // EVENTS_EACH)
+    swipes = dataclasses.replace(
+        job,
+        mode="stream",
+        run=f"{job.run}s",
+        connections=CONNECTIONS,
+        in_flight=STREAM_IN_FLIGHT,
+        calls_max=wanted,
+        warmup_s=0.0,
+        seconds=TOUCH_MAX_S,
+    )
+    authorized = await generator.run_in_process(swipes)
+    results.answers[f"{swipes.run}-"] = authorized.decisions
+    transactions = await events.approved(plan.database_url, f"{swipes.run}-")
+    outcome = await generator.run_in_process(dataclasses.replace(job, transactions=transactions))
+    results.events[f"{job.run}-"] = sum(outcome.decisions.values())
     return outcome
 
 
 def _job(plan: Plan, phase: Phase, number: int, before: Iterable[Outcome]) -> generator.Job:
     assert phase.mode is not None
-    size = BATCH_SIZE if phase.mode == "batch" else 1
+    size = BATCH_SIZES.get(phase.mode, 1)
     known = [outcome.per_second / size for outcome in before]
     a_second = max(known) * ROOM if known else FIRST_GUESS[phase.mode] * ROOM
+    spare = max(1_000 // size, 4 * phase.connections)
     return generator.Job(
         mode=phase.mode,
         host="127.0.0.1",
@@ -130,10 +174,10 @@ def _job(plan: Plan, phase: Phase, number: int, before: Iterable[Outcome]) -> ge
         batch=size,
         warmup_s=plan.warmup_s,
         seconds=plan.seconds,
-        calls_max=len(phase.cards) if phase.once_each else int(a_second * (plan.warmup_s + plan.seconds)) + 1_000,
+        calls_max=len(phase.cards) if phase.once_each else int(a_second * (plan.warmup_s + plan.seconds)) + spare,
         once_each=phase.once_each,
         seed=number + 1,
-        watched=plan.watched | {"service": [phase.service_pid]},
+        watched=plan.watched | {"service": [phase.service_pid], "bridge": [phase.bridge_pid]},
     )
 
 

@@ -29,18 +29,53 @@ class Process:
 
 
 @contextlib.contextmanager
-def echo() -> Iterator[Process]:
-    """The echo server alone."""
+def alone(*module: str) -> Iterator[Process]:
+    """A server that prints its port: a module of this package, and its arguments."""
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-m", "bench.echo"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-m", *module], stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line.strip():
-                raise RuntimeError("the echo server did not start")
-            yield Process(process.pid, int(line), time.perf_counter() - started)
+            yield Process(process.pid, _port_told(process), time.perf_counter() - started)
         finally:
             _stop(process)
+
+
+@contextlib.contextmanager
+def bridge(service_port: int, secret: str, log: Path) -> Iterator[Process]:
+    """`authsvc bridge` with default settings but for its service, its secret and its ports; its log goes to `log`."""
+    given = {
+        "AUTHSVC_BRIDGE_TARGET": f"127.0.0.1:{service_port}",
+        "AUTHSVC_BRIDGE_ASA_SECRETS": secret,
+        "AUTHSVC_BRIDGE_PORT": "0",
+        "AUTHSVC_BRIDGE_METRICS_PORT": "0",
+    }
+    started = time.perf_counter()
+    with (
+        log.open("wb") as lines,
+        subprocess.Popen(
+            [sys.executable, "-m", "authsvc", "bridge"],
+            env=_clean_environment() | given,
+            stdout=subprocess.PIPE,
+            stderr=lines,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Process(process.pid, _port_told(process), time.perf_counter() - started)
+        finally:
+            _stop(process)
+
+
+def _port_told(process: "subprocess.Popen[str]") -> int:
+    """The number at the end of its first line."""
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    if not line:
+        raise RuntimeError(f"{process.args} did not start")
+    return int(line.rpartition(":")[2])
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
 
 
 @contextlib.contextmanager
@@ -51,8 +86,7 @@ def service(database_url: str, redis_url: str, log: Path, **settings: str) -> It
     """
     port = _free_port()
     given = {"database_url": database_url, "redis_url": redis_url, "port": str(port), "metrics_port": "0"} | settings
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
-    environment |= {f"AUTHSVC_{name.upper()}": value for name, value in given.items()}
+    environment = _clean_environment() | {f"AUTHSVC_{name.upper()}": value for name, value in given.items()}
     started = time.perf_counter()
     with (
         log.open("wb") as lines,

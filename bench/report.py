@@ -1,7 +1,7 @@
 """The table that people read and the JSON that scripts read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.generator import Outcome
 from bench.phases import Results
 from bench.rules_speed import Speed
 
@@ -47,11 +48,33 @@ class Memory:
 
 
 HOT_PAIR = "Stream hot, 2 workers"
-GROUPS = ("service", "postgres", "valkey", "generator")
+CONSTANT = "constant"
+BRIDGE = "bridge"
+BARE = "constant, bare"
+EVENT = "ApplyEvent"
+EVENTS = "BatchApplyEvents of 500"
+# What speaks HTTP is measured apart: its figures stand in a table of their own.
+OVER_HTTP = (CONSTANT, BARE, BRIDGE)
+GROUPS = ("bridge", "service", "postgres", "valkey", "generator")
 
 
 def targets(results: Results, speed: Speed) -> list[Target]:
-    """The figures that the project holds itself to."""
+    """The figures that the project holds itself to, of what was measured."""
+    found = [Target("rules.evaluate", speed.evaluate_us, 5.0, 2.0, unit="µs", at_most=True)]
+    if "echo" in results.outcomes:
+        found = [*_of_decisions(results), *found]
+    if BRIDGE in results.outcomes:
+        found.append(Target("bridge / constant", results.ratio(BRIDGE, CONSTANT), 0.4, 0.5))
+    if EVENTS in results.outcomes:
+        found.append(Target("events in batches", results.median(EVENTS, _rate), 5_000, 10_000, unit="/s"))
+    return found
+
+
+def _rate(outcome: Outcome) -> float:
+    return outcome.per_second
+
+
+def _of_decisions(results: Results) -> list[Target]:
     return [
         Target("unary / echo", results.ratio("Authorize", "echo"), 0.55, 0.8),
         Target("stream / echo", results.ratio("AuthorizeStream", "echo"), 1.3, 2.0),
@@ -59,18 +82,17 @@ def targets(results: Results, speed: Speed) -> list[Target]:
         Target("hot account / spread, stream", results.ratio("AuthorizeStream, hot", "AuthorizeStream"), 0.7, 0.9),
         # The procedure has a server process for each of its connections, so it may use every core: so may the service.
         Target("hot, 2 workers / procedure, hot", results.ratio(HOT_PAIR, "procedure, hot"), 4.0, 8.0),
-        Target("rules.evaluate", speed.evaluate_us, 5.0, 2.0, unit="µs", at_most=True),
     ]
 
 
 def show(console: Console, results: Results, speed: Speed, memory: Memory | None) -> None:
     """Prints everything."""
     console.print(_figures(results))
+    if BRIDGE in results.outcomes:
+        console.print(_over_http(results))
     console.print(_targets(targets(results, speed)))
-    console.print(
-        f"one worker's streams / procedure: hot {results.ratio('AuthorizeStream, hot', 'procedure, hot'):.2f}, "
-        f"spread {results.ratio('AuthorizeStream', 'procedure'):.2f} (the procedure has no gRPC in front of it)"
-    )
+    if "procedure" in results.outcomes:
+        console.print(_procedure(results))
     console.print(f"rules: evaluate {speed.evaluate_us:.2f} µs, settle {speed.settle_us:.2f} µs a call")
     if memory is not None:
         console.print(
@@ -78,6 +100,13 @@ def show(console: Console, results: Results, speed: Speed, memory: Memory | None
             f"{memory.load_s:.1f} s; speed against 100 cards: unary {memory.unary_ratio:.2f}, "
             f"stream {memory.stream_ratio:.2f}"
         )
+
+
+def _procedure(results: Results) -> str:
+    return (
+        f"one worker's streams / procedure: hot {results.ratio('AuthorizeStream, hot', 'procedure, hot'):.2f}, "
+        f"spread {results.ratio('AuthorizeStream', 'procedure'):.2f} (the procedure has no gRPC in front of it)"
+    )
 
 
 def as_json(
@@ -106,11 +135,13 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _row(results: Results, name: str) -> dict[str, float]:
+    """The figures of a phase. Its ratio is to what does nothing on the same stack; 0 where that was not measured."""
+    other = CONSTANT if name in OVER_HTTP else "echo"
     return {
         "requests_per_second": results.median(name, lambda outcome: outcome.per_second),
         "p50_ms": results.median(name, lambda outcome: outcome.p50_ms),
         "p99_ms": results.median(name, lambda outcome: outcome.p99_ms),
-        "ratio_to_echo": results.ratio(name, "echo"),
+        f"ratio_to_{other}": results.ratio(name, other) if other in results.outcomes else 0.0,
     } | {
         f"cpu_{group}_us": results.median(name, lambda outcome, group=group: outcome.cpu_us(group))  # type: ignore[misc]
         for group in GROUPS
@@ -125,16 +156,32 @@ def _figures(results: Results) -> Table:
     for heading in ("req/s", "/echo", "p50", "p99", "serv.", "PG", "Valkey", "gen."):
         table.add_column(heading, justify="right", no_wrap=True, min_width=6)
     for name in results.outcomes:
-        row = _row(results, name)
-        table.add_row(
-            name,
-            f"{row['requests_per_second']:,.0f}",
-            f"{row['ratio_to_echo']:.2f}",
-            f"{row['p50_ms']:.1f}",
-            f"{row['p99_ms']:.1f}",
-            *(f"{row[f'cpu_{group}_us']:.0f}" for group in GROUPS),
-        )
+        if name not in OVER_HTTP:
+            _add(table, results, name, "ratio_to_echo", GROUPS[1:])
     return table
+
+
+def _over_http(results: Results) -> Table:
+    """`constant` is a route of the bridge's framework, `bare` its HTTP server alone."""
+    table = Table(title="Over HTTP. The last five: µs of CPU a request.", box=box.SIMPLE, padding=0)
+    table.add_column("phase", no_wrap=True)
+    for heading in ("req/s", "/const", "p50", "p99", "HTTP", "serv.", "PG", "Valkey", "gen."):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=6)
+    for name in OVER_HTTP:
+        _add(table, results, name, "ratio_to_constant", GROUPS)
+    return table
+
+
+def _add(table: Table, results: Results, name: str, ratio: str, groups: Sequence[str]) -> None:
+    row = _row(results, name)
+    table.add_row(
+        name,
+        f"{row['requests_per_second']:,.0f}",
+        f"{row[ratio]:.2f}",
+        f"{row['p50_ms']:.1f}",
+        f"{row['p99_ms']:.1f}",
+        *(f"{row[f'cpu_{group}_us']:.0f}" for group in groups),
+    )
 
 
 def _targets(figures: list[Target]) -> Table:
@@ -148,5 +195,6 @@ def _targets(figures: list[Target]) -> Table:
         sign = "≤" if one.at_most else "≥"
         bounds = [f"{sign} {bound:g} {one.unit}".rstrip() for bound in (one.must, one.goal)]
         shown = f"[{colours[one.verdict]}]{one.verdict}[/]"
-        table.add_row(one.name, f"{one.value:.2f} {one.unit}".rstrip(), *bounds, shown)
+        value = f"{one.value:,.2f}" if one.value < 1_000 else f"{one.value:,.0f}"
+        table.add_row(one.name, f"{value} {one.unit}".rstrip(), *bounds, shown)
     return table

@@ -207,13 +207,9 @@ def _text(value: Any, length_max: int | None) -> str:
 
 def _code(value: Any) -> str:
     """A code of three capital letters, or nothing."""
-    if (
-        isinstance(value, str)
-        and len(value) == _CODE_LENGTH
-        and value.isascii()
-        and value.isalpha()
-        and value.isupper()
-    ):
+    if not isinstance(value, str):
+        return ""
+    if len(value) == _CODE_LENGTH and value.isascii() and value.isalpha() and value.isupper():
         return value
     code = _text(value, None)
     return code if _CODE.fullmatch(code) else ""

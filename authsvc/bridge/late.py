@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC
 from typing import Any, Final
 
 from cachetools import TTLCache
@@ -73,6 +74,8 @@ class LateDecisions:
                 transaction_id=decided.transaction_id,
                 amount_minor=decided.approved_minor,
                 currency=message.currency,
+                # As if undone at once: what Lithic says of the transaction later is said knowing of neither.
+                occurred_at=message.transacted_at.ToDatetime(UTC),
             )
         except ClientError as error:
             self._unsettled(key, error.code)

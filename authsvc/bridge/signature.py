@@ -34,12 +34,8 @@ def key_of(secret: str) -> bytes:
 def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
     """The three headers that go with the body."""
     timestamp = str(timestamp_s)
-    return {
-        ID_HEADER: message_id,
-        TIMESTAMP_HEADER: timestamp,
-        SIGNATURE_HEADER: _VERSION
-        + _digest(key, f"{message_id}.{timestamp}.".encode("latin-1", "replace") + body).decode(),
-    }
+    signature = _VERSION + _digest(key, _signed(message_id, timestamp, body)).decode()
+    return {ID_HEADER: message_id, TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: signature}
 
 
 def verify(body: bytes, headers: Mapping[str, str], keys: Sequence[bytes], now_s: int) -> None:
@@ -64,8 +60,7 @@ def verify(body: bytes, headers: Mapping[str, str], keys: Sequence[bytes], now_s
     ]
     if not given:
         raise Refused(401, "malformed")
-    # Servers hand headers on as Latin-1, so this gives back the bytes that were sent.
-    signed = b"%b.%b.%b" % (message_id.encode("latin-1", "replace"), timestamp.encode(), body)
+    signed = _signed(message_id, timestamp, body)
     is_right = False
     for key in keys:
         expected = _digest(key, signed)
@@ -74,6 +69,11 @@ def verify(body: bytes, headers: Mapping[str, str], keys: Sequence[bytes], now_s
             is_right |= hmac.compare_digest(expected, entry)
     if not is_right:
         raise Refused(401, "wrong")
+
+
+def _signed(message_id: str, timestamp: str, body: bytes) -> bytes:
+    # Servers hand headers on as Latin-1, so this gives back the bytes that were sent.
+    return b"%b.%b.%b" % (message_id.encode("latin-1", "replace"), timestamp.encode(), body)
 
 
 def _digest(key: bytes, signed: bytes) -> bytes:

@@ -1,10 +1,10 @@
-"""An asyncio client of the authorization service: `await client.authorize(...)`, many at once over a few streams.
+"""An asyncio client of the authorization service: `await client.authorize(...)`, many at once over a few connections.
 
     async with AuthorizationClient("127.0.0.1:50051") as client:
         response = await client.authorize(card_token="card_demo_open", amount_minor=1250, merchant={"mcc": "5812"})
 
-A request that meets a broken stream or a part that is down is sent again with the same `request_id`, so that it counts
-once; after a timeout the caller may do the same, and is told what was decided.
+A request that meets a broken connection or a part that is down is sent again with the same `request_id`, so that it
+counts once; after a timeout the caller may do the same, and is told what was decided.
 """
 
 from authsvc.client.client import AuthorizationClient, to_dict

@@ -1,9 +1,9 @@
-"""The client itself: which stream a request goes to, when it is tried again, when its caller is told to give up."""
+"""The client itself: what can be asked, when it is tried again, when its caller is told to give up."""
 
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from random import SystemRandom
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2
 
+from authsvc.client.departures import Departures
 from authsvc.client.failures import ClientError, DeadlineExceeded, error_of, translated
 from authsvc.client.history import METHODS, HistoryCalls
 from authsvc.client.lane import Lane, pauses_s
@@ -27,8 +28,10 @@ REQUEST_BYTES_MAX: Final = 1_048_576
 TIMEOUT_S: Final = 2.0
 _OF_TRANSACTIONS: Final = frozenset({"ApplyEvent", "BatchApplyEvents", "AdjustBalance", "GetTransaction"})
 _CHANCE: Final = SystemRandom().random
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_S: Final = 86_400
 _OPTIONS: Final = (
-    # Each stream has a connection of its own: workers that share a port are given connections, not streams.
+    # Each lane has a connection of its own: workers that share a port are given connections, not calls.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -47,7 +50,7 @@ class AuthorizationClient(HistoryCalls):
         self,
         target: str,
         *,
-        streams: int = 4,
+        connections: int = 4,
         channel_credentials: grpc.ChannelCredentials | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         clock: Clock | None = None,
@@ -62,19 +65,21 @@ class AuthorizationClient(HistoryCalls):
         self._metadata = tuple(metadata)
         self._clock = clock or SystemClock()
         self._chance = chance
-        self._streams = streams
+        self._connections = connections
         self._lanes: list[Lane] = []
-        self._some_lane_is_open = asyncio.Event()
+        self._departures = Departures((), ())
 
     async def __aenter__(self) -> Self:
         """Starts connecting; does not wait for it."""
-        self._lanes = [self._new_lane() for _ in range(self._streams)]
+        self._lanes = [self._new_lane() for _ in range(self._connections)]
+        self._departures = Departures(self._lanes, self._metadata)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Closes every connection. Who still waits for an answer is not told before the timeout."""
+        await self._departures.close()
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
     async def authorize(
@@ -84,7 +89,9 @@ class AuthorizationClient(HistoryCalls):
         request = message if message is not None else self.request(**fields)
         if request.ByteSize() > REQUEST_BYTES_MAX:
             raise ClientError("RESOURCE_EXHAUSTED", "the request is larger than 1 MiB")
-        response: pb.AuthorizeResponse = await self._until(timeout_s, lambda: self._authorize_once(request, timeout_s))
+        response: pb.AuthorizeResponse = await self._until(
+            timeout_s, lambda until_s: self._departures.ask(request, until_s)
+        )
         return response
 
     async def simulate(
@@ -157,9 +164,12 @@ class AuthorizationClient(HistoryCalls):
         Left out: `request_id` is a new UUID, `transacted_at` (a datetime with a zone) is now, `kind` is
         KIND_AUTHORIZATION, `currency` is USD.
         """
-        stamp = self._stamp(fields.pop("transacted_at", None))
-        defaults = {"request_id": str(uuid.uuid4()), "kind": "KIND_AUTHORIZATION", "currency": "USD"}
-        return pb.AuthorizeRequest(transacted_at=stamp, **defaults | fields)
+        fields["transacted_at"] = self._stamp(fields.get("transacted_at"))
+        if "request_id" not in fields:
+            fields["request_id"] = str(uuid.uuid4())
+        fields.setdefault("kind", "KIND_AUTHORIZATION")
+        fields.setdefault("currency", "USD")
+        return pb.AuthorizeRequest(**fields)
 
     def event(self, **fields: Any) -> tx.ApplyEventRequest:
         """A message about a transaction from its fields, as in `request`.
@@ -188,52 +198,40 @@ class AuthorizationClient(HistoryCalls):
             channel = grpc.aio.insecure_channel(self._target, _OPTIONS)
         else:
             channel = grpc.aio.secure_channel(self._target, self._credentials, _OPTIONS)
-        return Lane(channel, self._metadata, self._chance, self._lane_changed)
-
-    def _lane_changed(self) -> None:
-        if any(lane.is_open for lane in self._lanes):
-            self._some_lane_is_open.set()
-        else:
-            self._some_lane_is_open.clear()
+        return Lane(channel)
 
     async def _unary(self, method: str, message: Message, timeout_s: float) -> Any:
-        return await self._until(timeout_s, lambda: self._call_once(method, message, timeout_s))
+        return await self._until(timeout_s, lambda until_s: self._call_once(method, message, until_s))
 
-    async def _until(self, timeout_s: float, attempt: Callable[[], Awaitable[Any]]) -> Any:
-        """Attempts, one after the other, until one gets an answer or the time is over."""
+    async def _until(self, timeout_s: float, attempt: Callable[[float], Awaitable[Any]]) -> Any:
+        """Attempts, one after the other, until one gets an answer or the time is over.
+
+        An attempt is told when that is, by the loop's clock, and raises TimeoutError then.
+        """
+        until_s = asyncio.get_running_loop().time() + timeout_s
         last: ClientError | None = None
         pauses = pauses_s(self._chance)
         try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    try:
-                        return await attempt()
-                    except ClientError as error:
-                        if error.code != "UNAVAILABLE":
-                            raise
-                        last = error
+            while True:
+                try:
+                    return await attempt(until_s)
+                except ClientError as error:
+                    if error.code != "UNAVAILABLE":
+                        raise
+                    last = error
+                async with asyncio.timeout_at(until_s):
                     await asyncio.sleep(next(pauses))
         except TimeoutError:
             before = f"; before that, {last}" if last is not None else ""
             raise DeadlineExceeded(f"no answer from {self._target} within {timeout_s:g} s{before}") from last
 
-    async def _authorize_once(self, request: pb.AuthorizeRequest, timeout_s: float) -> pb.AuthorizeResponse:
-        while not self._some_lane_is_open.is_set():
-            await self._some_lane_is_open.wait()
-        if any(request.request_id in lane.waiting for lane in self._lanes):
-            # Answers on streams are told apart by their request_id only: a second one of the same id goes alone.
-            response: pb.AuthorizeResponse = await self._call_once("Authorize", request, timeout_s)
-            return response
-        result = await self._least_busy([lane for lane in self._lanes if lane.is_open]).ask(request)
-        if result.HasField("error"):
-            raise error_of(result.error)
-        return result.response
-
-    async def _call_once(self, method: str, message: Message, timeout_s: float) -> Any:
+    async def _call_once(self, method: str, message: Message, until_s: float) -> Any:
         lane = self._least_busy(self._lanes)
         stub = lane.transactions if method in _OF_TRANSACTIONS else lane.history if method in METHODS else lane.stub
-        with translated():
-            return await getattr(stub, method)(message, timeout=timeout_s, metadata=self._metadata)
+        left_s = until_s - asyncio.get_running_loop().time()
+        async with asyncio.timeout_at(until_s):
+            with translated():
+                return await getattr(stub, method)(message, timeout=left_s, metadata=self._metadata)
 
     def _watching(self, request: history_pb2.WatchTransactionsRequest) -> Any:
         return self._least_busy(self._lanes).history.WatchTransactions(request, metadata=self._metadata)
@@ -243,7 +241,7 @@ class AuthorizationClient(HistoryCalls):
 
     @staticmethod
     def _least_busy(lanes: "Sequence[Lane]") -> "Lane":
-        return min(lanes, key=lambda lane: len(lane.waiting))
+        return min(lanes, key=lambda lane: lane.calls)
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -254,6 +252,5 @@ def to_dict(message: Message) -> dict[str, Any]:
 def _timestamp(at: datetime) -> Timestamp:
     if at.tzinfo is None:
         raise ValueError("an instant needs a time zone")
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
+    since = at - _EPOCH
+    return Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1_000)

@@ -37,15 +37,16 @@ def translated() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise _error(error.code().name, error.details() or "no reason given") from error
+        raise error_named(error.code().name, error.details() or "no reason given") from error
 
 
 def error_of(error: pb.Error) -> ClientError:
     """The error that stands in a result."""
-    return _error(_CODES[error.code], error.message, error.field)
+    return error_named(_CODES[error.code], error.message, error.field)
 
 
-def _error(code: str, message: str, field: str = "") -> ClientError:
+def error_named(code: str, message: str, field: str = "") -> ClientError:
+    """The error of a status, by its name."""
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(message)
     if code == "INVALID_ARGUMENT" and not field and ": " in message:

@@ -150,6 +150,7 @@ class _Batch:
     ) -> None:
         """Everything the messages touch, under the locks of their accounts."""
         fetch = self._connection.fetch
+        await self._connection.execute(EVENTS_SQL["plan_by_index"])
         locked = await fetch(EVENTS_SQL["lock_accounts"], ids, tokens, cards)
         # What the locks waited for is seen by later statements only.
         self._accounts = {

@@ -1,3 +1,7 @@
+-- name: plan_by_index
+-- Every statement of a batch looks a few hundred rows up. A planner that has not seen the tables grow would read them whole.
+SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off
+
 -- name: lock_accounts
 -- The accounts that messages are about, in order of their ids, like every other statement that takes more than one lock.
 -- $1: transaction ids, $2: the network's tokens, $3: card tokens.

@@ -17,6 +17,7 @@ from rules.types import Counter
 Pool = asyncpg.Pool
 Connection = Any  # a pooled asyncpg connection; the stubs have no name for it
 
+_DAY_S: Final = 86_400
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE_ALL: Final = datetime(1, 1, 1, tzinfo=UTC)
 _AFTER_ALL: Final = datetime(9999, 12, 31, tzinfo=UTC)
@@ -343,7 +344,8 @@ def datetime_of(instant: int) -> datetime:
 
 def instant_us(moment: datetime) -> int:
     """Microseconds since the Unix epoch."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * _DAY_S + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _parts(name: str) -> tuple[str, int, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -11,15 +12,16 @@ from authsvc.lifecycle.messages import Application, Applied, EventLedger, Messag
 from authsvc.ports import Counters, Observer
 from authsvc.repair import Repair
 
-BATCH_MAX: Final = 1_000
+TOGETHER_MAX: Final = 1_000
+_DELIVERIES_MAX: Final = 1_000
 _AT_ONCE: Final = 200
 
 
 class Delivery(NamedTuple):
-    """A message on its way, and who waits for what comes of it."""
+    """Messages of one caller on their way, and the future in which it waits for what comes of them."""
 
-    message: Message
-    outcome: "asyncio.Future[Applied | AuthsvcError]"
+    messages: Sequence[Message]
+    outcomes: "asyncio.Future[list[Applied | AuthsvcError]]"
 
 
 class Lifecycle:
@@ -28,29 +30,29 @@ class Lifecycle:
     def __init__(
         self, ledger: EventLedger, counters: Counters, repair: Repair, observer: Observer, *, waiting_max: int
     ) -> None:
-        """`repair` is the decider's: it must not wait for a refused commit to learn that counters are outdated."""
+        """`repair` is the decider's: it must not wait for a refused commit to learn that counters are outdated.
+
+        `waiting_max` bounds the messages that wait.
+        """
         self._ledger = ledger
         self._counters = counters
         self._repair = repair
         self._observer = observer
         self._waiting_max = waiting_max
-        self._batches: Batches[Delivery] = Batches(self._deliver, self._failed, BATCH_MAX)
+        self._waiting = 0
+        self._batches: Batches[Delivery] = Batches(self._deliver, self._failed, _DELIVERIES_MAX)
 
     async def apply(self, messages: Sequence[Message]) -> list[Applied | AuthsvcError]:
         """What came of each. Raises `Unavailable` when the database is down; asking again is always safe."""
-        if len(self._batches) + len(messages) > self._waiting_max:
+        if self._waiting + len(messages) > self._waiting_max:
             raise Overloaded
-        loop = asyncio.get_running_loop()
-        deliveries = [Delivery(message, loop.create_future()) for message in messages]
-        for delivery in deliveries:
+        self._waiting += len(messages)
+        try:
+            delivery = Delivery(messages, asyncio.get_running_loop().create_future())
             self._batches.submit(delivery)
-        outcomes = await asyncio.gather(*(delivery.outcome for delivery in deliveries), return_exceptions=True)
-        told: list[Applied | AuthsvcError] = []
-        for outcome in outcomes:
-            if isinstance(outcome, Unavailable) or not isinstance(outcome, Applied | AuthsvcError):
-                raise outcome
-            told.append(outcome)
-        return told
+            return await delivery.outcomes
+        finally:
+            self._waiting -= len(messages)
 
     async def restate(self, transaction_id: int) -> Applied:
         """Have a transaction count what its decisions and messages add up to, after a decision of it was recorded."""
@@ -82,17 +84,38 @@ class Lifecycle:
         await self._batches.rest(timeout_s)
 
     async def _deliver(self, batch: Sequence[Delivery]) -> None:
+        """One commit for what arrived together, or a few where that is very much."""
+        together: list[Delivery] = []
+        count = 0
+        for delivery in batch:
+            if together and count + len(delivery.messages) > TOGETHER_MAX:
+                await self._deliver_together(together)
+                together, count = [], 0
+            together.append(delivery)
+            count += len(delivery.messages)
+        await self._deliver_together(together)
+
+    async def _deliver_together(self, deliveries: Sequence[Delivery]) -> None:
+        messages = [message for delivery in deliveries for message in delivery.messages]
         try:
-            outcomes = await self._commit(lambda: self._ledger.apply([delivery.message for delivery in batch]))
-        except RowRefused as error:
-            if len(batch) == 1:
-                _tell(batch, [error])
-                return
-            # One message must not take its whole batch with it.
-            for delivery in batch:
-                await self._deliver([delivery])
+            outcomes = iter(await self._apply_each(messages))
+        except Unavailable as error:
+            self._failed(deliveries, error)
             return
-        _tell(batch, outcomes)
+        for delivery in deliveries:
+            mine = list(itertools.islice(outcomes, len(delivery.messages)))
+            # Who waits may have given up.
+            if not delivery.outcomes.done():
+                delivery.outcomes.set_result(mine)
+
+    async def _apply_each(self, messages: Sequence[Message]) -> list[Applied | AuthsvcError]:
+        try:
+            return await self._commit(lambda: self._ledger.apply(messages))
+        except RowRefused as error:
+            if len(messages) == 1:
+                return [error]
+            # One message must not take its whole batch with it.
+            return [(await self._apply_each([message]))[0] for message in messages]
 
     async def _commit(self, commit: Callable[[], Awaitable[Application]]) -> list[Applied | AuthsvcError]:
         try:
@@ -118,12 +141,5 @@ class Lifecycle:
         if not isinstance(error, AuthsvcError):
             self._observer.failed(error)
         for delivery in deliveries:
-            if not delivery.outcome.done():
-                delivery.outcome.set_exception(error)
-
-
-def _tell(batch: Sequence[Delivery], outcomes: Sequence[Applied | AuthsvcError]) -> None:
-    for delivery, outcome in zip(batch, outcomes, strict=True):
-        # Who waits may have given up.
-        if not delivery.outcome.done():
-            delivery.outcome.set_result(outcome)
+            if not delivery.outcomes.done():
+                delivery.outcomes.set_exception(error)

@@ -108,7 +108,7 @@ def service(start_service: Callable[[], Service]) -> Service:
 @pytest.fixture
 async def client(service: Service) -> AuthorizationClient:
     """A client of two streams."""
-    async with AuthorizationClient(service.target, streams=2) as opened:
+    async with AuthorizationClient(service.target, connections=2) as opened:
         yield opened
 
 

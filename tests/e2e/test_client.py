@@ -142,7 +142,7 @@ async def test_where_nobody_listens_the_deadline_ends_the_wait() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{closed.getsockname()[1]}"
-        async with AuthorizationClient(target, streams=1) as client:
+        async with AuthorizationClient(target, connections=1) as client:
             with pytest.raises(DeadlineExceeded, match=target):
                 await client.authorize(card_token=CARD, amount_minor=100, merchant=MERCHANT, timeout_s=0.3)
             with pytest.raises(ClientError) as caught:
@@ -154,7 +154,7 @@ async def test_requests_that_a_killed_server_did_not_answer_are_answered_by_the_
     start_service: Callable[[], Any],
 ) -> None:
     service = start_service()
-    async with AuthorizationClient(service.target, streams=3) as client:
+    async with AuthorizationClient(service.target, connections=3) as client:
         before = await used_minor(client, "card_demo_software")
         merchant = {"mcc": "7372"}
         first = [
@@ -180,7 +180,7 @@ async def test_requests_that_a_killed_server_did_not_answer_are_answered_by_the_
 
 async def test_a_drained_server_leaves_no_request_without_an_answer(start_service: Callable[[], Any]) -> None:
     service = start_service()
-    async with AuthorizationClient(service.target, streams=2) as client:
+    async with AuthorizationClient(service.target, connections=2) as client:
         asked = [
             asyncio.create_task(client.authorize(card_token=CARD, amount_minor=100, merchant=MERCHANT, timeout_s=60))
             for _ in range(100)
@@ -197,7 +197,7 @@ async def test_an_answer_that_comes_too_late_is_dropped_and_the_retry_tells_it_a
     start_service: Callable[[], Any],
 ) -> None:
     service = start_service()
-    async with AuthorizationClient(service.target, streams=1) as client:
+    async with AuthorizationClient(service.target, connections=1) as client:
         before = await used_minor(client, "card_demo_lifetime")
         await client.authorize(card_token=CARD, amount_minor=100, merchant=MERCHANT, timeout_s=10)
         request = client.request(card_token="card_demo_lifetime", amount_minor=100, merchant=MERCHANT)

@@ -9,7 +9,7 @@ import pytest
 from bench import cpu, rules_speed
 from bench.generator import Outcome
 from bench.phases import Results
-from bench.report import HOT_PAIR, Target, as_json, write
+from bench.report import BRIDGE, CONSTANT, EVENTS, HOT_PAIR, Target, as_json, targets, write
 from bench.rules_speed import Speed
 
 
@@ -74,6 +74,20 @@ def test_the_json_holds_every_phase_with_its_ratio(tmp_path) -> None:
     assert content["phases"]["Authorize"]["ratio_to_echo"] == pytest.approx(0.6)
     assert content["phases"]["Authorize"]["rounds"] == [250, 1_500, 600]
     assert (tmp_path / "new" / "latest.json").read_text().startswith("{")
+
+
+def test_only_what_was_measured_has_a_target() -> None:
+    found = Results()
+    found.outcomes[CONSTANT] = [outcome(1_000), outcome(4_000), outcome(2_000)]
+    found.outcomes[BRIDGE] = [outcome(400), outcome(2_000), outcome(900)]
+    found.outcomes[EVENTS] = [outcome(12_000)]
+    told = {target.name: (target.value, target.verdict) for target in targets(found, Speed(1.0, 2.0))}
+    assert told == {
+        "rules.evaluate": (1.0, "goal"),
+        "bridge / constant": (pytest.approx(0.45), "reached"),
+        "events in batches": (6_000.0, "reached"),
+    }
+    assert as_json(found, Speed(1.0, 2.0), None, [], {})["phases"][BRIDGE]["ratio_to_constant"] == pytest.approx(0.45)
 
 
 def test_cpu_of_a_process_counts_its_children() -> None:

@@ -3,6 +3,34 @@
 -- When a decision happened, where that is not transaction_date: an increment counts in the windows of its transaction.
 ALTER TABLE transactions ADD COLUMN happened_at TIMESTAMPTZ;
 
+-- Messages come by the thousand, and each index and each foreign key is paid for by every one of them. A message's own identity
+-- is the key. Its account is that of its transaction, whose row is there and locked when the message is written.
+ALTER TABLE transaction_events DROP COLUMN id;
+ALTER TABLE transaction_events DROP CONSTRAINT transaction_events_account_id_fkey;
+DROP INDEX transaction_events_account_id_idx;
+ALTER TABLE transaction_events ADD CONSTRAINT transaction_events_pkey PRIMARY KEY USING INDEX transaction_events_event_id_key;
+
+-- References are looked at when they change, which is hardly ever, and no longer with every new figure.
+DROP TRIGGER transactions_references_update ON transactions;
+CREATE FUNCTION authsvc_transaction_references() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM cards WHERE id = NEW.card_id AND account_id = NEW.account_id) THEN
+        RAISE EXCEPTION 'account % has no card %', NEW.account_id, NEW.card_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'transactions_card_id_fkey', TABLE = 'transactions';
+    END IF;
+    IF NOT EXISTS (SELECT FROM users WHERE id = NEW.user_id) THEN
+        RAISE EXCEPTION 'there is no user %', NEW.user_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'transactions_user_id_fkey', TABLE = 'transactions';
+    END IF;
+    RETURN NEW;
+END;
+$$;
+CREATE TRIGGER transactions_references_update BEFORE UPDATE ON transactions
+FOR EACH ROW WHEN (
+    (OLD.card_id, OLD.account_id, OLD.user_id) IS DISTINCT FROM (NEW.card_id, NEW.account_id, NEW.user_id)
+)
+EXECUTE FUNCTION authsvc_transaction_references();
+
 -- Messages by the network's token, and decisions that were recorded after messages about their transaction: somebody has
 -- to add them up again. A row stays only until that is done.
 ALTER TABLE transaction_events ADD COLUMN transaction_token VARCHAR(255);
