@@ -42,6 +42,8 @@ class Enquiry:
     async def usage(self, card: Card, plan: Plan) -> Usage:
         """What the counters of a plan say now."""
         account_id = card.account.id
+        # Nothing is committed here, so no fence tells that the counters are outdated.
+        await self._repair.look(account_id)
         for _ in range(self._attempts_max):
             epoch_min = self._repair.epoch_min(account_id)
             ask = Ask(account_id, epoch_min, "", plan, 0, partial=False, posts=False, moves=False)

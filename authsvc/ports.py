@@ -210,6 +210,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def counter_epoch(self, account_id: int) -> int:
+        """The epoch that counters of the account must be of."""
+        ...
+
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         """What the account's funds and counters are, by what is committed."""
         ...

@@ -38,6 +38,10 @@ class Repair:
         if epoch_min > self._epoch_min.get(account_id, 0):
             self._epoch_min[account_id] = epoch_min
 
+    async def look(self, account_id: int) -> None:
+        """Learn from the ledger which counters are outdated: a crash may have kept them from moving on with a commit."""
+        self.outdated(account_id, await self._ledger.counter_epoch(account_id))
+
     async def mend(self, account_id: int, plan: Plan, missing: Missing) -> None:
         """Bring what is missing. Requests of one account that come before the work starts share it."""
         want = self._wants.get(account_id)

@@ -58,12 +58,15 @@ WITH lines AS MATERIALIZED (
         config_version, counter_epoch, explanation::jsonb, transaction_date, happened_at,
         CASE WHEN kind = 'FINANCIAL_CREDIT_AUTHORIZATION' THEN approved_minor ELSE 0 END
     FROM valid JOIN keys ON keys.transaction_id = valid.id
+), told AS MATERIALIZED (
+    SELECT authsvc_spoken_of(asked.tokens) AS token
+    FROM (SELECT array_agg(transaction_token) AS tokens FROM valid WHERE transaction_token IS NOT NULL) AS asked
+    WHERE asked.tokens IS NOT NULL
 ), overtaken AS (
-    -- The network spoke of these transactions before: what happened later must have the last word (a plain look by the
-    -- token; a join would be made over the whole table).
+    -- The network spoke of these transactions before: what happened later must have the last word.
     INSERT INTO overtaken_decisions (transaction_id)
-    SELECT valid.id FROM valid JOIN keys ON keys.transaction_id = valid.id
-    WHERE (SELECT 1 FROM transaction_events e WHERE e.transaction_token = valid.transaction_token LIMIT 1) = 1
+    SELECT valid.id FROM valid JOIN keys ON keys.transaction_id = valid.id JOIN told ON told.token = valid.transaction_token
+    ON CONFLICT DO NOTHING
 )
 SELECT keys.transaction_id, current.config_version, current.counter_epoch
 FROM input LEFT JOIN current ON current.id = input.account_id
@@ -164,3 +167,6 @@ FROM request_keys k
 JOIN transactions t ON t.id = k.transaction_id AND t.transaction_date = k.transaction_date
 WHERE k.request_id = ANY($1::text[])
     AND t.approved_minor > 0 AND t.created_at > now() - $2::bigint * interval '1 millisecond'
+
+-- name: counter_epoch
+SELECT counter_epoch FROM accounts WHERE id = $1

@@ -101,6 +101,11 @@ class PostgresLedger:
         async with self.reading() as connection:
             return int(await connection.fetchval(SQL["bump_epoch"], account_id, seen))
 
+    async def counter_epoch(self, account_id: int) -> int:
+        """See `Ledger.counter_epoch`."""
+        async with self.reading() as connection:
+            return int(await connection.fetchval(SQL["counter_epoch"], account_id))
+
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         """See `Ledger.load`."""
         cards = [counter for counter in counters if counter.level is Level.CARD]

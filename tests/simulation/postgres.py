@@ -355,6 +355,9 @@ class SimulatedLedger:
     async def bump_epoch(self, account_id: int, seen: int) -> int:
         return await self._read(lambda: self._server.bump_epoch(account_id, seen))
 
+    async def counter_epoch(self, account_id: int) -> int:
+        return await self._read(lambda: self._server.accounts[account_id].counter_epoch)
+
     async def load(self, account_id: int, counters: Sequence[Counter]) -> Loaded:
         def snapshot() -> Loaded:
             used = [self._server.used(counter) for counter in counters]

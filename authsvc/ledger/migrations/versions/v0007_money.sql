@@ -42,6 +42,34 @@ CREATE TABLE overtaken_decisions (
     CONSTRAINT overtaken_decisions_pkey PRIMARY KEY (transaction_id)
 );
 
+-- Which of these tokens the network has spoken of. Volatile, so that it looks at a snapshot of its own: whoever asks has
+-- waited for a lock, and what it waited for is not in the snapshot of its statement. A transaction that got its name from
+-- us has messages from before that know it by its id only.
+CREATE FUNCTION authsvc_spoken_of(tokens TEXT[]) RETURNS SETOF TEXT LANGUAGE plpgsql VOLATILE
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY SELECT one FROM unnest(tokens) AS one
+    WHERE EXISTS (SELECT FROM transaction_events AS e WHERE e.transaction_token = one)
+        OR CASE WHEN one ~ '^transaction:[0-9]{1,18}$' THEN
+            EXISTS (SELECT FROM transaction_events AS e WHERE e.transaction_id = substr(one, 13)::BIGINT)
+        ELSE false END;
+END;
+$$;
+
+-- What was approved is never declined afterwards, nor the other way round. A declined request that the network cleared in
+-- spite of it may go back to its decline, when an approved request of the same transaction takes the money over; and a row
+-- that nobody decided may become anything.
+DROP TRIGGER transactions_status_transition ON transactions;
+CREATE TRIGGER transactions_status_transition BEFORE UPDATE ON transactions
+FOR EACH ROW WHEN (
+    OLD.is_decided AND OLD.status <> NEW.status AND (
+        (NEW.status = 'DECLINED' AND (OLD.declined_reason IS NULL OR OLD.approved_minor > 0))
+        OR (OLD.status = 'DECLINED' AND NEW.status = 'APPROVED')
+    )
+)
+EXECUTE FUNCTION authsvc_transaction_status();
+
 -- What the network approved in our stead.
 ALTER TABLE transaction_events DROP CONSTRAINT transaction_events_kind_check;
 ALTER TABLE transaction_events ADD CONSTRAINT transaction_events_kind_check CHECK (
