@@ -39,7 +39,7 @@ class Repair:
             self._epoch_min[account_id] = epoch_min
 
     async def look(self, account_id: int) -> None:
-        """Learn from the ledger which counters are outdated: a crash may have kept them from moving on with a commit."""
+        """Learn from the ledger which counters are outdated: a crash may have kept them from moving on."""
         self.outdated(account_id, await self._ledger.counter_epoch(account_id))
 
     async def mend(self, account_id: int, plan: Plan, missing: Missing) -> None:

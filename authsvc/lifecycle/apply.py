@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from authsvc.batches import Batches
@@ -12,8 +12,11 @@ from authsvc.lifecycle.messages import Application, Applied, EventLedger, Messag
 from authsvc.ports import Counters, Observer
 from authsvc.repair import Repair
 
-TOGETHER_MAX: Final = 1_000
+TOGETHER_MAX: Final = 500
 _DELIVERIES_MAX: Final = 1_000
+# A commit of so many messages shares its fixed cost well enough: the next may be prepared beside it.
+_LARGE: Final = 250
+_COMMITS_MAX: Final = 2
 _AT_ONCE: Final = 200
 
 
@@ -40,6 +43,7 @@ class Lifecycle:
         self._observer = observer
         self._waiting_max = waiting_max
         self._waiting = 0
+        self._commits = asyncio.Semaphore(_COMMITS_MAX)
         self._batches: Batches[Delivery] = Batches(self._deliver, self._failed, _DELIVERIES_MAX)
 
     async def apply(self, messages: Sequence[Message]) -> list[Applied | AuthsvcError]:
@@ -85,17 +89,22 @@ class Lifecycle:
 
     async def _deliver(self, batch: Sequence[Delivery]) -> None:
         """One commit for what arrived together, or a few where that is very much."""
-        together: list[Delivery] = []
-        count = 0
-        for delivery in batch:
-            if together and count + len(delivery.messages) > TOGETHER_MAX:
-                await self._deliver_together(together)
-                together, count = [], 0
-            together.append(delivery)
-            count += len(delivery.messages)
-        await self._deliver_together(together)
+        for together in _packed(batch):
+            await self._commits.acquire()
+            ended = asyncio.get_running_loop().create_future()
+            self._batches.spawn(self._deliver_together(together, ended), together)
+            if sum(len(delivery.messages) for delivery in together) < _LARGE:
+                # What arrives meanwhile is the next batch.
+                await ended
 
-    async def _deliver_together(self, deliveries: Sequence[Delivery]) -> None:
+    async def _deliver_together(self, deliveries: Sequence[Delivery], ended: asyncio.Future[None]) -> None:
+        try:
+            await self._tell_each(deliveries)
+        finally:
+            self._commits.release()
+            ended.set_result(None)
+
+    async def _tell_each(self, deliveries: Sequence[Delivery]) -> None:
         messages = [message for delivery in deliveries for message in delivery.messages]
         try:
             outcomes = iter(await self._apply_each(messages))
@@ -143,3 +152,16 @@ class Lifecycle:
         for delivery in deliveries:
             if not delivery.outcomes.done():
                 delivery.outcomes.set_exception(error)
+
+
+def _packed(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Parts of a batch that are not too much for one commit."""
+    together: list[Delivery] = []
+    count = 0
+    for delivery in batch:
+        if together and count + len(delivery.messages) > TOGETHER_MAX:
+            yield together
+            together, count = [], 0
+        together.append(delivery)
+        count += len(delivery.messages)
+    yield together

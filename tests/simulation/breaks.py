@@ -177,9 +177,6 @@ BREAKS: dict[str, Break] = {
     "no_epoch_bump_on_event": Break("a message moves what is recorded and goes on in the old epoch", "messages"),
     "advance_ignores_epoch": Break("counters are moved on from another epoch than that before the commit", "storms"),
     "advance_moves_nothing": Break("counters are moved on to the next epoch without the change", "messages"),
-    "release_forgets_moved_on": Break(
-        "counters that were moved on keep what a refused commit had reserved", "messages"
-    ),
     "loads_whatever_the_epoch": Break(
         "what is loaded is installed although a commit came in between", "messages", _loads_whatever_the_epoch
     ),

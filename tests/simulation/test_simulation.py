@@ -55,7 +55,7 @@ def test_a_failing_seed_prints_itself_and_replays_in_another_process() -> None:
         "-m",
         "tests.simulation.explore",
         "--runs",
-        "20",
+        "60",
         "--break",
         "no_epoch_fence",
         "--theme",
