@@ -168,6 +168,7 @@ class History:
         held = approved if request.kind is Kind.AUTHORIZATION else 0
         settled = approved if request.kind is Kind.FINANCIAL_AUTHORIZATION else 0
         number = len(tables.transactions) + 1
+        credited = approved if request.kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION else 0
         tables.transactions[number] = TransactionRow(
             number,
             None,
@@ -179,8 +180,9 @@ class History:
             request.transacted_at_us,
             0,
             None,  # type: ignore[arg-type]
+            credited,
         )
-        posted = settled - (approved if request.kind is Kind.FINANCIAL_CREDIT_AUTHORIZATION else 0)
+        posted = settled - credited
         account = tables.accounts[card.account_id]
         tables.accounts[account.id] = replace(account, balance_minor=account.balance_minor - posted)
 

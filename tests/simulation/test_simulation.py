@@ -17,7 +17,7 @@ from tests.simulation.explore import first_failure, run_seed
 from tests.simulation.loop import PROCESS, SimulatedLoop
 from tests.simulation.program import THEMES
 
-SCHEDULES_PER_THEME = 225
+SCHEDULES_PER_THEME = 185
 BREAK_SEEDS_MAX = 400
 
 

@@ -149,9 +149,10 @@ async def listening(network: Network) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("mode", ["event", "events"])
 async def test_of_each_transaction_a_part_is_cleared_and_the_rest_reversed(mode: generator.Mode) -> None:
+    """On one connection: of several, the first that has nothing left to send ends the phase."""
     network = Network()
     async with listening(network) as port:
-        outcome = await generator.run(job(port, mode, in_flight=4, batch=10, transactions=TRANSACTIONS, connections=3))
+        outcome = await generator.run(job(port, mode, in_flight=4, batch=10, transactions=TRANSACTIONS))
     assert (outcome.decisions, outcome.errors) == ({"1": 60}, {})
     assert len({one.event_id for one in network.got}) == 60
     kinds = Counter((one.transaction_token, tx.EventKind.Name(one.kind)) for one in network.got)
