@@ -39,7 +39,7 @@ from tests.property.test_histories import PATIENCE_S, one_place
 from tests.simulation.postgres import CardRow, ProfileRow, UserRow
 from tests.waiting import until_clear
 
-EXAMPLES = 60
+EXAMPLES = 40
 
 
 @pytest.fixture
