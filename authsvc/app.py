@@ -24,11 +24,15 @@ from authsvc.history.servicer import HistoryServicer
 from authsvc.ledger.events import PostgresEventLedger
 from authsvc.ledger.funding import PostgresFundingLedger
 from authsvc.ledger.history import PostgresHistory
+from authsvc.ledger.management import PostgresStore
 from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
 from authsvc.lifecycle.apply import Lifecycle
 from authsvc.lifecycle.expiry import HoldExpiry
 from authsvc.lifecycle.increments import Increments
 from authsvc.lifecycle.servicer import TransactionServicer
+from authsvc.management.callers import OpenCallers
+from authsvc.management.manage import Management
+from authsvc.management.servicer import servicers as management_servicers
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
 from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, TRANSACTION_SERVICE, Server
@@ -167,7 +171,14 @@ async def wire(
     )
     expiry = HoldExpiry(events, lifecycle, metrics.expired)
     history = HistoryServicer(PostgresHistory(ledger), clock, metrics, watchers_max=settings.streams_max)
-    servicers = {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions, HISTORY_SERVICE: history}
+    store = PostgresStore(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    callers = OpenCallers(None, is_open=settings.is_loopback)
+    servicers: dict[str, object] = {
+        AUTHORIZATION_SERVICE: servicer,
+        TRANSACTION_SERVICE: transactions,
+        HISTORY_SERVICE: history,
+        **management_servicers(Management(store), callers, metrics),
+    }
     return Service(
         settings=settings,
         clock=clock,

@@ -58,6 +58,26 @@ class NotFound(AuthsvcError):
     """There is no such thing."""
 
 
+class Unauthenticated(AuthsvcError):
+    """Who calls is not known."""
+
+
+class PermissionDenied(AuthsvcError):
+    """The caller may not do this."""
+
+
+class AlreadyExists(AuthsvcError):
+    """There is such a thing already."""
+
+
+class Conflict(AuthsvcError):
+    """Somebody else changed it meanwhile: read it again."""
+
+
+class NotPossible(AuthsvcError):
+    """What it is now does not allow that."""
+
+
 class NotCovered(AuthsvcError):
     """The account's available balance does not cover it."""
 
@@ -84,6 +104,11 @@ STATUS_NAMES: Final[dict[type[AuthsvcError], str]] = {
     Unavailable: "UNAVAILABLE",
     DeadlineExceeded: "DEADLINE_EXCEEDED",
     NotFound: "NOT_FOUND",
+    Unauthenticated: "UNAUTHENTICATED",
+    PermissionDenied: "PERMISSION_DENIED",
+    AlreadyExists: "ALREADY_EXISTS",
+    Conflict: "ABORTED",
+    NotPossible: "FAILED_PRECONDITION",
     NotCovered: "FAILED_PRECONDITION",
     SettingsError: "FAILED_PRECONDITION",
     StartupRefused: "FAILED_PRECONDITION",

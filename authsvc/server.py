@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from authsvc import codec
 from authsvc.settings import Settings
-from authsvc.v1 import authorization_pb2, history_pb2, transactions_pb2
+from authsvc.v1 import authorization_pb2, history_pb2, management_pb2, transactions_pb2
 
 _AUTHORIZATION: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
 _TRANSACTIONS: Final = transactions_pb2.DESCRIPTOR.services_by_name["TransactionService"]
@@ -21,7 +21,10 @@ _HISTORY: Final = history_pb2.DESCRIPTOR.services_by_name["HistoryService"]
 AUTHORIZATION_SERVICE: Final = _AUTHORIZATION.full_name
 TRANSACTION_SERVICE: Final = _TRANSACTIONS.full_name
 HISTORY_SERVICE: Final = _HISTORY.full_name
-_DESCRIPTORS: Final = {descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS, _HISTORY)}
+_MANAGEMENT: Final = tuple(management_pb2.DESCRIPTOR.services_by_name.values())
+_DESCRIPTORS: Final = {
+    descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS, _HISTORY, *_MANAGEMENT)
+}
 # By whether the caller streams, and whether the server does.
 _KINDS: Final = {
     (False, False): grpc.unary_unary_rpc_method_handler,

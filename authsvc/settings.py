@@ -191,6 +191,11 @@ class Settings(BaseModel):
         """Whether this process starts its own PostgreSQL and Valkey."""
         return self.database_url is None and self.redis_url is None
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the service can be reached from this machine only."""
+        return _is_loopback(self.host)
+
     def effective(self) -> dict[str, Any]:
         """Every setting with its value, JSON-ready, user names and passwords masked."""
         values = self.model_dump(mode="json")

@@ -25,8 +25,8 @@ ROW_SEPARATOR: Final = chr(30)
 FIELD_SEPARATOR: Final = chr(31)
 # The recorder's statements join a batch to itself: hash joins; and their plans must not be made again for every batch.
 _RECORDER_SETTINGS: Final = {"enable_nestloop": "off", "plan_cache_mode": "force_generic_plan"}
-_NOT_COMMITTED: Final = (asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
-_GONE: Final = (
+NOT_COMMITTED: Final = (asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
+GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -166,7 +166,7 @@ class PostgresLedger:
         try:
             async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
                 yield connection
-        except (*_NOT_COMMITTED, *_GONE) as error:
+        except (*NOT_COMMITTED, *GONE) as error:
             raise Unavailable("database") from error
 
     @asynccontextmanager
@@ -174,7 +174,7 @@ class PostgresLedger:
         """A connection to commit something beside the batches, which keep theirs."""
         try:
             connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
-        except (*_NOT_COMMITTED, *_GONE) as error:
+        except (*NOT_COMMITTED, *GONE) as error:
             raise Unavailable("database") from error
         try:
             with _commit_errors():
@@ -207,7 +207,7 @@ class PostgresLedger:
                 await self._recorders.release(connection)
         try:
             return await self._recorders.acquire(timeout=self._acquire_timeout_s)
-        except (*_NOT_COMMITTED, *_GONE) as error:
+        except (*NOT_COMMITTED, *GONE) as error:
             raise Unavailable("database") from error
 
 
@@ -216,9 +216,9 @@ def _commit_errors() -> Iterator[None]:
     """Tells a commit that cannot have happened from one whose fate is unknown."""
     try:
         yield
-    except _NOT_COMMITTED as error:
+    except NOT_COMMITTED as error:
         raise Unavailable("database") from error
-    except _GONE as error:
+    except GONE as error:
         raise OutcomeUnknown("database") from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise RowRefused from error

@@ -1,0 +1,286 @@
+"""The `Store` port of the management services on PostgreSQL: a transaction sees what its caller may see.
+
+Names of tables and columns in its statements come from authsvc/management/resources.py, values are always parameters.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from authsvc.errors import AlreadyExists, InvalidRequest, NotPossible, PermissionDenied, Unavailable
+from authsvc.identity.shapes import Caller
+from authsvc.ledger.queries import MANAGEMENT_SQL as SQL
+from authsvc.ledger.store import GONE, NOT_COMMITTED, Connection, Pool
+from authsvc.management.resources import Field, Resource, Shape
+from authsvc.management.shapes import Listing, Record, SettingKey
+from rules.money import divisor
+
+_BOOK_KEEPING: Final = ("id", "row_version", "created_at", "updated_at", "deleted_at")
+_NAMED: Final = re.compile(r"_(?:key|check|fkey|transition|live|immutable|monotonic)$")
+_TABLES_OWN: Final = "new row for relation"
+
+
+class PostgresStore:
+    """Keeps the records. On a pool of its own or on the ledger's: nothing of a caller outlasts its transaction."""
+
+    def __init__(self, pool: Pool, *, acquire_timeout_ms: int) -> None:
+        """`pool` must connect as somebody who may become `authsvc_management`."""
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_ms / 1000
+
+    @asynccontextmanager
+    async def session(self, caller: Caller) -> "AsyncIterator[PostgresSession]":
+        """See `Store.session`."""
+        try:
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except (*NOT_COMMITTED, *GONE) as error:
+            raise Unavailable("database") from error
+        try:
+            with _errors():
+                async with connection.transaction():
+                    await connection.execute(SQL["become"], *_context(caller))
+                    yield PostgresSession(connection)
+        finally:
+            await self._pool.release(connection)
+
+
+class PostgresSession:
+    """See `Session`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Within a transaction."""
+        self._connection = connection
+
+    async def create(self, resource: Resource, values: Mapping[str, Any]) -> Record:
+        """See `Session.create`."""
+        currency = await self._currency(resource, values)
+        fields = [resource.by_name[name] for name in values]
+        columns = ", ".join(field.column for field in fields)
+        places = ", ".join(_place(field, number) for number, field in enumerate(fields, start=1))
+        arguments = [_to_column(field, values[field.name], currency) for field in fields]
+        with _named_fields(resource):
+            row = await self._connection.fetchrow(
+                f"INSERT INTO {resource.table} ({columns}) VALUES ({places}) RETURNING {_columns(resource)}", *arguments
+            )
+        return _record(resource, row)
+
+    async def find(self, resource: Resource, record_id: int, *, lock: bool = False) -> Record | None:
+        """See `Session.find`."""
+        ending = " FOR UPDATE" if lock else ""
+        row = await self._connection.fetchrow(
+            f"SELECT {_columns(resource)} FROM {resource.table} WHERE id = $1{ending}", record_id
+        )
+        return _record(resource, row) if row is not None else None
+
+    async def page(self, resource: Resource, listing: Listing) -> list[Record]:
+        """See `Session.page`."""
+        conditions, arguments = _conditions(resource, listing)
+        order = listing.order
+        column = resource.by_name[order.field].column if order.field in resource.by_name else order.field
+        direction = "DESC" if order.descending else "ASC"
+        rows = await self._connection.fetch(
+            f"SELECT {_columns(resource)} FROM {resource.table} WHERE {' AND '.join(conditions) or 'true'} "
+            f"ORDER BY {column} {direction}, id {direction} LIMIT {int(listing.size)}",
+            *arguments,
+        )
+        return [_record(resource, row) for row in rows]
+
+    async def change(self, resource: Resource, record_id: int, values: Mapping[str, Any]) -> Record | None:
+        """See `Session.change`."""
+        currency = await self._currency_of(resource, record_id) if _has_money(resource, values) else ""
+        parts, arguments = [], [record_id]
+        for name, value in values.items():
+            if name == "deleted_at":
+                parts.append(f"deleted_at = {'now()' if value else 'NULL'}")
+                continue
+            field = resource.by_name[name]
+            arguments.append(_to_column(field, value, currency))
+            parts.append(f"{field.column} = {_place(field, len(arguments))}")
+        with _named_fields(resource):
+            row = await self._connection.fetchrow(
+                f"UPDATE {resource.table} SET {', '.join(parts)} WHERE id = $1 RETURNING {_columns(resource)}",
+                *arguments,
+            )
+        return _record(resource, row) if row is not None else None
+
+    async def purge(self, resource: Resource, record_id: int) -> None:
+        """See `Session.purge`."""
+        with _named_fields(resource):
+            await self._connection.execute(f"DELETE FROM {resource.table} WHERE id = $1", record_id)
+
+    async def setting_keys(self) -> list[SettingKey]:
+        """See `Session.setting_keys`."""
+        return [
+            SettingKey(
+                row["key"],
+                row["value_type"],
+                orjson.loads(row["default_value"]),
+                None if row["minimum"] is None else int(row["minimum"]),
+                None if row["maximum"] is None else int(row["maximum"]),
+                row["choices"] or (),
+                row["description"],
+            )
+            for row in await self._connection.fetch(SQL["setting_keys"])
+        ]
+
+    async def setting(self, account_id: int, key: str) -> Any:
+        """See `Session.setting`."""
+        return orjson.loads(await self._connection.fetchval(SQL["setting"], account_id, key))
+
+    async def rules_of(self, profile_id: int) -> list[tuple[str, str]]:
+        """See `Session.rules_of`."""
+        return [(row["rule_type"], row["name"]) for row in await self._connection.fetch(SQL["rules_of"], profile_id)]
+
+    async def open_cards(self, user_id: int) -> int:
+        """See `Session.open_cards`."""
+        await self._connection.execute(SQL["lock_user"], user_id)
+        return int(await self._connection.fetchval(SQL["open_cards"], user_id))
+
+    async def _currency(self, resource: Resource, values: Mapping[str, Any]) -> str:
+        if not _has_money(resource, values):
+            return ""
+        currency = await self._connection.fetchval(SQL["currency"], values["account_id"])
+        if currency is None:
+            raise InvalidRequest("account_id", "is no account")
+        return str(currency)
+
+    async def _currency_of(self, resource: Resource, record_id: int) -> str:
+        account_id = await self._connection.fetchval(
+            f"SELECT {resource.tenant} FROM {resource.table} WHERE id = $1", record_id
+        )
+        return str(await self._connection.fetchval(SQL["currency"], account_id))
+
+
+def _context(caller: Caller) -> tuple[str, ...]:
+    return (
+        "" if caller.account_id is None else str(caller.account_id),
+        "" if caller.user_id is None else str(caller.user_id),
+        caller.role,
+        caller.actor,
+        caller.request_id,
+        caller.ip_address,
+        caller.user_agent,
+    )
+
+
+def _has_money(resource: Resource, values: Mapping[str, Any]) -> bool:
+    return any(
+        name in resource.by_name and resource.by_name[name].shape is Shape.MONEY and value is not None
+        for name, value in values.items()
+    )
+
+
+def _columns(resource: Resource) -> str:
+    """What is read of a record, and the currency that its money is in."""
+    columns = [*_BOOK_KEEPING, *(field.column for field in resource.fields)]
+    if any(field.shape is Shape.MONEY for field in resource.fields):
+        if resource.tenant == "id":
+            columns.append("currency AS _currency")
+        else:
+            columns.append(f"(SELECT a.currency FROM accounts AS a WHERE a.id = {resource.tenant}) AS _currency")
+    return ", ".join(columns)
+
+
+def _conditions(resource: Resource, listing: Listing) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = [] if listing.show_deleted else ["deleted_at IS NULL"]
+    arguments: list[Any] = []
+    if listing.account_id is not None and resource.tenant:
+        arguments.append(listing.account_id)
+        conditions.append(f"{resource.tenant} = ${len(arguments)}")
+    for name, value in listing.wanted.items():
+        arguments.append(value)
+        column = resource.by_name[name].column
+        conditions.append(
+            f"lower({column}) = lower(${len(arguments)})" if name == "email" else f"{column} = ${len(arguments)}"
+        )
+    if listing.after is not None:
+        order = listing.order
+        field = resource.by_name.get(order.field)
+        arguments += listing.after
+        column = field.column if field is not None else order.field
+        conditions.append(
+            f"({column}, id) {'<' if order.descending else '>'} (${len(arguments) - 1}, ${len(arguments)})"
+        )
+    return conditions, arguments
+
+
+def _place(field: Field, number: int) -> str:
+    return f"${number}::TEXT::JSONB" if field.shape in (Shape.LIST, Shape.JSON) else f"${number}"
+
+
+def _to_column(field: Field, value: Any, currency: str) -> Any:
+    if value is None:
+        return None
+    if field.shape is Shape.MONEY:
+        return Decimal(value) / divisor(currency)
+    if field.shape in (Shape.LIST, Shape.JSON):
+        return orjson.dumps(value).decode()
+    return value
+
+
+def _record(resource: Resource, row: asyncpg.Record) -> Record:
+    record: Record = {name: row[name] for name in _BOOK_KEEPING}
+    for field in resource.fields:
+        value = row[field.column]
+        if value is not None and field.shape is Shape.MONEY:
+            value = int(value * divisor(row["_currency"]))
+        elif value is not None and field.shape in (Shape.LIST, Shape.JSON):
+            value = orjson.loads(value)
+        record[field.name] = value
+    return record
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (*NOT_COMMITTED, *GONE) as error:
+        raise Unavailable("database") from error
+
+
+@contextmanager
+def _named_fields(resource: Resource) -> Iterator[None]:
+    """What a constraint refuses is said of the field it is about."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise AlreadyExists(f"{_field_of(resource, error)}: is taken") from error
+    except asyncpg.RestrictViolationError as error:
+        raise NotPossible(_own_words(error) or "it is in use") from error
+    except asyncpg.ForeignKeyViolationError as error:
+        if error.message.startswith("update or delete"):
+            raise NotPossible("it is in use") from error
+        raise InvalidRequest(
+            _field_of(resource, error), _own_words(error) or "names nothing of this account that is there"
+        ) from error
+    except asyncpg.CheckViolationError as error:
+        name = _field_of(resource, error)
+        if error.constraint_name and error.constraint_name.endswith(("_transition", "_immutable")):
+            raise NotPossible(_own_words(error) or "is not possible") from error
+        raise InvalidRequest(name, _own_words(error) or "is not valid") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise PermissionDenied from error
+    except asyncpg.NotNullViolationError as error:
+        raise InvalidRequest(error.column_name or "record", "is required") from error
+    except asyncpg.DataError as error:
+        raise InvalidRequest(error.column_name or "record", "is not valid") from error
+
+
+def _own_words(error: asyncpg.PostgresError) -> str:
+    """What a trigger of ours says; PostgreSQL's own words name tables."""
+    text = str(error.message)
+    is_own = not text.startswith((_TABLES_OWN, "insert or update on table", "update or delete on table"))
+    return text if is_own else ""
+
+
+def _field_of(resource: Resource, error: asyncpg.PostgresError) -> str:
+    """The last column that a constraint's name tells, as constraints here are named: table_column_check."""
+    said = error.column_name or _NAMED.sub("", str(error.constraint_name or "")).removeprefix(f"{resource.table}_")
+    by_column = {field.column: field.name for field in resource.fields}
+    names = sorted((column for column in by_column if said.endswith(column)), key=len)
+    return by_column[names[-1]] if names else said or "record"

@@ -1,0 +1,36 @@
+-- name: become
+-- One round trip: from here to the end of the transaction the database knows who asks.
+SELECT
+    set_config('authsvc.account_id', $1, true),
+    set_config('authsvc.user_id', $2, true),
+    set_config('authsvc.role', $3, true),
+    set_config('authsvc.actor', $4, true),
+    set_config('authsvc.request_id', $5, true),
+    set_config('authsvc.ip_address', $6, true),
+    set_config('authsvc.user_agent', $7, true),
+    set_config('role', 'authsvc_management', true)
+
+-- name: currency
+SELECT currency FROM accounts WHERE id = $1
+
+-- name: setting_keys
+SELECT key, value_type, default_value, minimum, maximum, choices, description FROM setting_keys ORDER BY key
+
+-- name: setting
+SELECT coalesce(
+    (SELECT s.value FROM account_settings AS s WHERE s.account_id = $1 AND s.key = $2 AND s.deleted_at IS NULL),
+    (SELECT k.default_value FROM setting_keys AS k WHERE k.key = $2)
+)
+
+-- name: lock_user
+SELECT FROM users WHERE id = $1 FOR UPDATE
+
+-- name: open_cards
+SELECT count(*) FROM cards WHERE user_id = $1 AND deleted_at IS NULL AND status <> 'closed'
+
+-- name: rules_of
+SELECT r.rule_type, coalesce(r.category_group, c.category_name || ' (' || c.mcc_code || ')') AS name
+FROM profile_categories AS r
+LEFT JOIN spending_categories AS c ON c.id = r.spending_category_id
+WHERE r.spending_profile_id = $1 AND r.deleted_at IS NULL
+ORDER BY r.rule_type, name

@@ -1,0 +1,1 @@
+"""The data that decisions are made on, as people and programs edit it."""

@@ -1,0 +1,51 @@
+"""Who calls, found out from what a call brings with it."""
+
+import ipaddress
+import urllib.parse
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from authsvc.errors import Unauthenticated
+from authsvc.identity.shapes import OPERATOR, Caller
+
+Authenticate = Callable[[Sequence[tuple[str, str]]], Any]
+_REQUEST_ID: Final = "x-request-id"
+_USER_AGENT: Final = "user-agent"
+_TEXT_MAX: Final = 255
+
+
+class OpenCallers:
+    """For a server on loopback: whoever reaches it runs the platform. Credentials that are brought count all the same."""
+
+    def __init__(self, authenticate: Authenticate | None, *, is_open: bool) -> None:
+        """`authenticate` reads credentials; without it there are none. Not `is_open`: who brings none is refused."""
+        self._authenticate = authenticate
+        self._is_open = is_open
+
+    async def caller_of(self, context: Any) -> Caller:
+        """See `Callers.caller_of`."""
+        metadata = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
+        told = dict(metadata)
+        where = {
+            "request_id": told.get(_REQUEST_ID, "")[:_TEXT_MAX],
+            "ip_address": address_of(context.peer()),
+            "user_agent": told.get(_USER_AGENT, "")[:_TEXT_MAX],
+        }
+        if "authorization" in told and self._authenticate is not None:
+            caller: Caller = await self._authenticate(metadata)
+            return caller._replace(**where)
+        if not self._is_open:
+            raise Unauthenticated("credentials are required: authorization: Bearer …")
+        return Caller("loopback", OPERATOR, **where)
+
+
+def address_of(peer: str) -> str:
+    """The address in gRPC's name of a peer: `ipv4:127.0.0.1:5000`, `ipv6:%5B::1%5D:5000`. Empty for anything else."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return ""
+    host = urllib.parse.unquote(rest).rpartition(":")[0].strip("[]")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
