@@ -15,7 +15,7 @@ _TEXT_MAX: Final = 255
 
 
 class OpenCallers:
-    """For a server on loopback: whoever reaches it runs the platform. Credentials that are brought count all the same."""
+    """On loopback whoever reaches the server runs the platform; credentials that are brought count all the same."""
 
     def __init__(self, authenticate: Authenticate | None, *, is_open: bool) -> None:
         """`authenticate` reads credentials; without it there are none. Not `is_open`: who brings none is refused."""
@@ -26,17 +26,17 @@ class OpenCallers:
         """See `Callers.caller_of`."""
         metadata = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
         told = dict(metadata)
-        where = {
-            "request_id": told.get(_REQUEST_ID, "")[:_TEXT_MAX],
-            "ip_address": address_of(context.peer()),
-            "user_agent": told.get(_USER_AGENT, "")[:_TEXT_MAX],
-        }
         if "authorization" in told and self._authenticate is not None:
             caller: Caller = await self._authenticate(metadata)
-            return caller._replace(**where)
-        if not self._is_open:
+        elif self._is_open:
+            caller = Caller("loopback", OPERATOR)
+        else:
             raise Unauthenticated("credentials are required: authorization: Bearer …")
-        return Caller("loopback", OPERATOR, **where)
+        return caller._replace(
+            request_id=told.get(_REQUEST_ID, "")[:_TEXT_MAX],
+            ip_address=address_of(context.peer()),
+            user_agent=told.get(_USER_AGENT, "")[:_TEXT_MAX],
+        )
 
 
 def address_of(peer: str) -> str:
