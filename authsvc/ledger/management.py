@@ -83,11 +83,15 @@ class PostgresSession:
         order = listing.order
         column = resource.by_name[order.field].column if order.field in resource.by_name else order.field
         direction = "DESC" if order.descending else "ASC"
-        rows = await self._connection.fetch(
+        statement = (
             f"SELECT {_columns(resource)} FROM {resource.table} WHERE {' AND '.join(conditions) or 'true'} "
-            f"ORDER BY {column} {direction}, id {direction} LIMIT {int(listing.size)}",
-            *arguments,
+            f"ORDER BY {column} {direction}, id {direction} LIMIT {int(listing.size)}"
         )
+        try:
+            rows = await self._connection.fetch(statement, *arguments)
+        except asyncpg.DataError as error:
+            # Filters were checked; what is left is the place in a token that somebody made up.
+            raise InvalidRequest("page_token", "is not one that this service gave out") from error
         return [_record(resource, row) for row in rows]
 
     async def change(self, resource: Resource, record_id: int, values: Mapping[str, Any]) -> Record | None:

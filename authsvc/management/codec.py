@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from authsvc.errors import InvalidRequest
+from authsvc.management.checks import check_value
 from authsvc.management.resources import Field, Resource, Shape
 from authsvc.management.shapes import Listing, Order, Problem, Record, SettingKey, Told
 from authsvc.v1 import management_pb2 as pb
@@ -70,7 +71,8 @@ def listing_of(resource: Resource, request: Any) -> Listing:
     if not 0 <= request.page_size <= PAGE_SIZE_MAX:
         raise InvalidRequest("page_size", f"must be from 0 to {PAGE_SIZE_MAX:,}")
     fields = [resource.by_name[name] for name in resource.filters]
-    wanted = {name: value for name, value in _values(request, fields).items() if value is not None}
+    given = _values(request, fields)
+    wanted = {field.name: check_value(field, given[field.name]) for field in fields if given[field.name] is not None}
     account_id = getattr(request, "account_id", 0) or None
     if account_id is not None and account_id < 0:
         raise InvalidRequest("account_id", "must be an id")

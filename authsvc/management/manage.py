@@ -246,7 +246,8 @@ async def _from_product(session: Session, values: dict[str, Any]) -> None:
         raise InvalidRequest("card_product_id", "names nothing of this account that is there")
     if not product["is_active"]:
         raise InvalidRequest("card_product_id", "is not active: no cards are made from it")
-    values.setdefault("account_id", product["account_id"])
+    if values.get("account_id") is None:
+        values["account_id"] = product["account_id"]
     overridden = []
     for name, default in _DEFAULTS.items():
         if values.get(name) is None:

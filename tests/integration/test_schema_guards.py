@@ -45,12 +45,14 @@ SETTINGS_REFUSED = [
     ("timezone", None, "string"),
     ("balance_check", '"maybe"', "string"),
     ("balance_check", "false", "boolean"),
+    ("balance_check", '"off"', "json"),
     ("refund_policy", '"always"', "string"),
     ("hold_days", "0", "number"),
     ("hold_days", "31", "number"),
     ("hold_days", "2.5", "number"),
     ("hold_days", '"7"', "string"),
     ("hold_days", None, "number"),
+    ("hold_days", "7", "json"),
 ]
 
 SETTINGS_ALLOWED = [
