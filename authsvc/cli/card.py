@@ -1,4 +1,4 @@
-"""`authsvc card`: whose card it is, and what it may still spend."""
+"""`authsvc card limits`: whose card it is, and what it may still spend."""
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, see authsvc/cli/__init__.py
 
 import asyncio
@@ -27,7 +27,7 @@ BAR_CELLS: Final = 24
 _NEARLY_USED: Final = 0.8
 
 
-def card(
+def limits(
     card_token: Annotated[str, typer.Argument(metavar="CARD", help="The card's token.")],
     *,
     address: Address = None,

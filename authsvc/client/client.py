@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 
 from authsvc.client.departures import Departures
 from authsvc.client.failures import ClientError, DeadlineExceeded, error_of, translated
-from authsvc.client.history import METHODS, HistoryCalls
+from authsvc.client.history import HistoryCalls
 from authsvc.client.lane import Lane, pauses_s
 from authsvc.clock import Clock, SystemClock
 from authsvc.v1 import authorization_pb2 as pb
@@ -26,7 +26,6 @@ from authsvc.v1 import transactions_pb2 as tx
 SERVICE: Final = "authsvc.v1.AuthorizationService"
 REQUEST_BYTES_MAX: Final = 1_048_576
 TIMEOUT_S: Final = 2.0
-_OF_TRANSACTIONS: Final = frozenset({"ApplyEvent", "BatchApplyEvents", "AdjustBalance", "GetTransaction"})
 _CHANCE: Final = SystemRandom().random
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S: Final = 86_400
@@ -150,6 +149,16 @@ class AuthorizationClient(HistoryCalls):
         response: tx.Transaction = await self._unary("GetTransaction", request, timeout_s)
         return response
 
+    async def manage(self, method: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """A call of one of the management services, by the name of its method: `manage("GetCard", …)`.
+
+        Those that create are tried once only: UNAVAILABLE may mean that it was done.
+        """
+        if method.startswith("Create"):
+            until_s = asyncio.get_running_loop().time() + timeout_s
+            return await self._call_once(method, message, until_s)
+        return await self._unary(method, message, timeout_s)
+
     async def health(self, service: str = SERVICE, *, timeout_s: float = TIMEOUT_S) -> str:
         """What grpc.health.v1 says of the service: SERVING or NOT_SERVING. Asked once: a refusal is told at once."""
         with translated():
@@ -227,11 +236,10 @@ class AuthorizationClient(HistoryCalls):
 
     async def _call_once(self, method: str, message: Message, until_s: float) -> Any:
         lane = self._least_busy(self._lanes)
-        stub = lane.transactions if method in _OF_TRANSACTIONS else lane.history if method in METHODS else lane.stub
         left_s = until_s - asyncio.get_running_loop().time()
         async with asyncio.timeout_at(until_s):
             with translated():
-                return await getattr(stub, method)(message, timeout=left_s, metadata=self._metadata)
+                return await lane.method(method)(message, timeout=left_s, metadata=self._metadata)
 
     def _watching(self, request: history_pb2.WatchTransactionsRequest) -> Any:
         return self._least_busy(self._lanes).history.WatchTransactions(request, metadata=self._metadata)

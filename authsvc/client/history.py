@@ -11,7 +11,6 @@ from authsvc.v1 import history_pb2 as pb
 
 # Reading much takes longer than deciding.
 READ_TIMEOUT_S: Final = 10.0
-METHODS: Final = frozenset({"ListTransactions", "ExplainTransaction", "SpendSummary"})
 
 
 class HistoryCalls(ABC):

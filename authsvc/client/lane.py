@@ -32,8 +32,26 @@ class Lane:
         self.history: Any = HistoryServiceStub(channel)  # type: ignore[no-untyped-call]
         self.health: Any = health_pb2_grpc.HealthStub(channel)
         self.calls = 0
+        self._managing: dict[str, Any] = {}
         self._channel = channel
         self.is_connected()
+
+    def method(self, name: str) -> Any:
+        """The call of a method, whichever service it is of: their names are all different."""
+        for stub in (self.stub, self.transactions, self.history):
+            if hasattr(stub, name):
+                return getattr(stub, name)
+        return self._management(name)
+
+    def _management(self, name: str) -> Any:
+        # Sixty calls that a caller who only asks for decisions never needs.
+        if not self._managing:
+            from authsvc.v1 import management_pb2_grpc as generated  # noqa: PLC0415
+
+            stubs = (getattr(generated, kind) for kind in dir(generated) if kind.endswith("ServiceStub"))
+            for stub in stubs:
+                self._managing |= vars(stub(self._channel))
+        return self._managing[name]
 
     def is_connected(self) -> bool:
         """Starts connecting when it is not, and nobody has tried yet."""

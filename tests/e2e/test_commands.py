@@ -99,7 +99,7 @@ def test_card_shows_the_holder_the_profile_and_each_limit_with_its_reset_in_the_
     call: Callable[..., Done],
 ) -> None:
     call("authorize", "card_demo_new_york", "400")
-    done = call("card", "card_demo_new_york")
+    done = call("card", "limits", "card_demo_new_york")
     text = " ".join(done.out.replace("│", " ").split())
     assert done.code == 0
     assert "Harper Hudson <harper@hudson.example>, owner, active" in text
@@ -114,14 +114,14 @@ def test_card_without_a_database_still_shows_the_figures(
 ) -> None:
     monkeypatch.delenv(f"{PREFIX}DATABASE_URL")
     monkeypatch.delenv(f"{PREFIX}REDIS_URL")
-    done = call("card", "card_demo_closed", "--json")
+    done = call("card", "limits", "card_demo_closed", "--json")
     said = json.loads(done.out)
     assert said["holding"] is None
     assert said["spending_power"]["card_state"] == "REASON_CARD_CLOSED"
 
 
 def test_card_of_an_unknown_token_exits_with_1(call: Callable[..., Done]) -> None:
-    done = call("card", "card_demo_nobody_knows")
+    done = call("card", "limits", "card_demo_nobody_knows")
     assert done.code == 1
     assert "no card has the token card_demo_nobody_knows" in done.err
 
