@@ -48,9 +48,10 @@ protos: setup ## Regenerate authsvc/v1 from protos/authsvc/v1
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(PROTOS_OUT) --pyi_out=$(PROTOS_OUT) \
 		--grpc_python_out=$(PROTOS_OUT) protos/authsvc/v1/*.proto
 
-docs: setup ## Regenerate docs/api.md from the contract, docs/lifecycle-cases.md from the cases
+docs: setup ## Regenerate docs/api.md from the contract, lifecycle-cases.md from the cases, data-model.md from the schema
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_cases.py
+	$(BIN)/python docs/make_data_model.py
 
 lock: setup ## Pin again what pyproject.toml names; delete a lock first to take newer versions
 	$(COMPILE) --extra build --extra dev --extra embedded pyproject.toml --output-file requirements.lock

@@ -21,21 +21,23 @@ from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
 from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
 from authsvc.history.servicer import HistoryServicer
+from authsvc.identity.assembly import identity_on
+from authsvc.identity.authenticate import MANAGE
 from authsvc.ledger.events import PostgresEventLedger
 from authsvc.ledger.funding import PostgresFundingLedger
 from authsvc.ledger.history import PostgresHistory
+from authsvc.ledger.identity import PostgresIdentities
 from authsvc.ledger.management import PostgresStore
 from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
 from authsvc.lifecycle.apply import Lifecycle
 from authsvc.lifecycle.expiry import HoldExpiry
 from authsvc.lifecycle.increments import Increments
 from authsvc.lifecycle.servicer import TransactionServicer
+from authsvc.management.assembly import management_on
 from authsvc.management.callers import OpenCallers
-from authsvc.management.manage import Management
-from authsvc.management.servicer import servicers as management_servicers
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
-from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, TRANSACTION_SERVICE, Server
+from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, IDENTITY_SERVICE, TRANSACTION_SERVICE, Server
 from authsvc.servicers import AuthorizationServicer
 from authsvc.settings import Settings
 from loader.directory import Directory
@@ -147,17 +149,7 @@ async def wire(
     )
     reaper = Reaper(counters, ledger, decider.repair, metrics, grace_ms=settings.reaper_grace_ms)
     enquiry = Enquiry(directory, counters, decider.repair, attempts_max=settings.decision_attempts_max)
-    servicer = AuthorizationServicer(
-        decider,
-        enquiry,
-        ledger,
-        clock,
-        metrics,
-        logs.DecisionLog() if settings.log_decisions else None,
-        default_deadline_ms=settings.default_deadline_ms,
-        streams_max=settings.streams_max,
-        stream_in_flight_max=settings.stream_in_flight_max,
-    )
+    servicer = _servicer(settings, decider, enquiry, ledger, clock, metrics)
     _gauges(metrics, directory, decider, servicer)
     events = PostgresEventLedger(ledger)
     lifecycle = Lifecycle(events, counters, decider.repair, metrics, waiting_max=settings.requests_in_flight_max)
@@ -171,13 +163,11 @@ async def wire(
     )
     expiry = HoldExpiry(events, lifecycle, metrics.expired)
     history = HistoryServicer(PostgresHistory(ledger), clock, metrics, watchers_max=settings.streams_max)
-    store = PostgresStore(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
-    callers = OpenCallers(None, is_open=settings.is_loopback)
     servicers: dict[str, object] = {
         AUTHORIZATION_SERVICE: servicer,
         TRANSACTION_SERVICE: transactions,
         HISTORY_SERVICE: history,
-        **management_servicers(Management(store), callers, metrics),
+        **_management(settings, ledger, pool, clock, metrics, stack),
     }
     return Service(
         settings=settings,
@@ -195,6 +185,32 @@ async def wire(
         history=history,
         server=Server(settings, servicers, extra),
     )
+
+
+def _servicer(
+    settings: Settings, decider: Decider, enquiry: Enquiry, ledger: PostgresLedger, clock: Clock, metrics: Metrics
+) -> AuthorizationServicer:
+    return AuthorizationServicer(
+        decider,
+        enquiry,
+        ledger,
+        clock,
+        metrics,
+        logs.DecisionLog() if settings.log_decisions else None,
+        default_deadline_ms=settings.default_deadline_ms,
+        streams_max=settings.streams_max,
+        stream_in_flight_max=settings.stream_in_flight_max,
+    )
+
+
+def _management(
+    settings: Settings, ledger: PostgresLedger, pool: Pool, clock: Clock, metrics: Metrics, stack: AsyncExitStack
+) -> dict[str, object]:
+    """The services of people: where they sign in, and what they edit."""
+    authenticator, identity = identity_on(PostgresIdentities(ledger), settings, clock, os.urandom, metrics, stack)
+    callers = OpenCallers(authenticator.within(MANAGE), is_open=settings.is_loopback)
+    store = PostgresStore(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    return {IDENTITY_SERVICE: identity, **management_on(store, callers, metrics)}
 
 
 def _counters(settings: Settings, stack: AsyncExitStack) -> RedisCounters:

@@ -13,17 +13,20 @@ from grpc_reflection.v1alpha import reflection
 
 from authsvc import codec
 from authsvc.settings import Settings
-from authsvc.v1 import authorization_pb2, history_pb2, management_pb2, transactions_pb2
+from authsvc.v1 import authorization_pb2, history_pb2, identity_pb2, management_pb2, transactions_pb2
 
 _AUTHORIZATION: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
 _TRANSACTIONS: Final = transactions_pb2.DESCRIPTOR.services_by_name["TransactionService"]
 _HISTORY: Final = history_pb2.DESCRIPTOR.services_by_name["HistoryService"]
+_IDENTITY: Final = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 AUTHORIZATION_SERVICE: Final = _AUTHORIZATION.full_name
 TRANSACTION_SERVICE: Final = _TRANSACTIONS.full_name
 HISTORY_SERVICE: Final = _HISTORY.full_name
+IDENTITY_SERVICE: Final = _IDENTITY.full_name
 _MANAGEMENT: Final = tuple(management_pb2.DESCRIPTOR.services_by_name.values())
 _DESCRIPTORS: Final = {
-    descriptor.full_name: descriptor for descriptor in (_AUTHORIZATION, _TRANSACTIONS, _HISTORY, *_MANAGEMENT)
+    descriptor.full_name: descriptor
+    for descriptor in (_AUTHORIZATION, _TRANSACTIONS, _HISTORY, _IDENTITY, *_MANAGEMENT)
 }
 # By whether the caller streams, and whether the server does.
 _KINDS: Final = {

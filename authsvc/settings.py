@@ -180,6 +180,29 @@ class Settings(BaseModel):
         "CARD_PAUSED", "INSUFFICIENT_FUNDS", "UNAUTHORIZED_MERCHANT", "VELOCITY_EXCEEDED", "SUSPECTED_FRAUD"
     ] = Field("CARD_PAUSED", description="What Lithic is told when there is no decision: always a decline.")
 
+    signing_keys_file: Path | None = Field(
+        None, description="JSON Web Keys that sign access tokens; without them users cannot sign in."
+    )
+    # The floor is OWASP's: 19 MiB, two passes, one lane.
+    password_hash_memory_kib: int = Field(
+        19_456, ge=19_456, le=1_048_576, description="Memory of one argon2id hash, KiB."
+    )
+    password_hash_iterations: int = Field(2, ge=2, le=100, description="Passes of argon2id.")
+    password_hash_parallelism: int = Field(1, ge=1, le=16, description="Lanes of argon2id.")
+    password_hash_threads: int = Field(2, ge=1, le=64, description="Passwords hashed at the same time, per worker.")
+    signin_attempts_max: int = Field(
+        5, ge=1, le=100, description="Wrong passwords in a row until a user is locked out, for longer each time."
+    )
+    signin_per_minute_address: int = Field(
+        60, ge=1, le=1_000_000, description="Tries to sign in a minute from one address, per worker."
+    )
+    signin_per_minute_email: int = Field(
+        10, ge=1, le=1_000_000, description="Tries to sign in a minute for one e-mail address, per worker."
+    )
+    credentials_ttl_ms: int = Field(
+        5_000, ge=0, le=60_000, description="How long a revoked key or session may still count."
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log line written."
     )

@@ -13,7 +13,8 @@ from grpc_tools import protoc
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = Path(__file__).with_name("api.md")
-_FILES: Final = tuple(f"authsvc/v1/{name}.proto" for name in ("authorization", "transactions", "history", "management", "types"))
+_NAMES: Final = ("authorization", "transactions", "history", "management", "identity", "types")
+_FILES: Final = tuple(f"authsvc/v1/{name}.proto" for name in _NAMES)
 # Field numbers of descriptor.proto, of which the path to a comment is made.
 _MESSAGE, _ENUM, _SERVICE, _MEMBER = 4, 5, 6, 2
 _HEAD: Final = """# API

@@ -29,19 +29,20 @@ _numbers = itertools.count(1)
 
 
 class MovedClock(SystemClock):
-    """The clock of this machine, set forward by hand."""
+    """Stands still, from the time of its making on, unless it is set forward by hand."""
 
     def __init__(self) -> None:
+        self._made = super().now_us(), super().monotonic_s()
         self._ahead_s = 0
 
     def pass_s(self, seconds: int) -> None:
         self._ahead_s += seconds
 
     def now_us(self) -> int:
-        return super().now_us() + self._ahead_s * 1_000_000
+        return self._made[0] + self._ahead_s * 1_000_000
 
     def monotonic_s(self) -> float:
-        return super().monotonic_s() + self._ahead_s
+        return self._made[1] + self._ahead_s
 
 
 class Person(NamedTuple):

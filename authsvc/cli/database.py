@@ -57,6 +57,38 @@ def status(*, as_json: Json = False) -> None:
     sys.exit(0 if all(done for _, _, done in revisions_now) else 1)
 
 
+def rollback(
+    revision: Annotated[str, typer.Argument(help="The revision to stay at; base: none at all.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take the schema back to an older revision. Says first which data goes: nothing brings it back but a backup.
+
+    Stop the service before, and install the older release after: this one would migrate again when it starts.
+    """
+    from authsvc.ledger.migrate import downgrade, losses
+    from authsvc.ledger.session import session
+
+    async def going(url: str) -> list[tuple[str, str]]:
+        async with session(url):
+            return await losses(url, revision)
+
+    url = database_url()
+    lost = asyncio.run(going(url))
+    if lost and not yes:
+        for name, what in lost:
+            console(stderr=True).print(f"{name}  {what}")
+        typer.confirm(f"Take back {len(lost)} revision{'' if len(lost) == 1 else 's'}?", abort=True, err=True)
+    taken = asyncio.run(downgrade(url, revision)) if lost else []
+    if as_json:
+        print_json({"taken_back": taken})
+    elif taken:
+        console().print(f"[yellow]taken back[/yellow] {', '.join(taken)}")
+    else:
+        console().print(f"nothing to do: the schema is at revision {revision}")
+
+
 def partitions(
     *,
     months: Annotated[int, typer.Option(min=0, max=120, help="Months after this one.")] = 12,

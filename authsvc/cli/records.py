@@ -10,6 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from authsvc.cli import bulk
 from authsvc.cli.ask import minor_of
 from authsvc.cli.options import Address, Ask, Json, asking, target_of
 from authsvc.cli.output import console, fail, print_json
@@ -69,6 +70,11 @@ def app_of(name: str) -> typer.Typer:
     app.command("restore", help=f"Take the deletion of one {name} back.")(commands.restore)
     if resource.can_be_purged:
         app.command("purge", help=f"Remove one deleted {name} for good.")(commands.purge)
+    app.command("export", help=f"Write all {_plural(name)} to standard output.")(bulk.exporter(resource))
+    app.command("import", help=f"Make {_plural(name)} from a file: all lines, or none. {hint}")(bulk.importer(resource))
+    if resource is CARD:
+        app.command("create-many")(bulk.create_many)
+        app.command("move")(bulk.move)
     if resource is SPENDING_PROFILE:
         app.command("describe", help="Say in words what a profile allows.")(describe)
     if resource is SETTING:
@@ -102,7 +108,7 @@ class _Commands:
         for name, text in _pairs(wanted):
             _set(request, self._resource, name, text, "USD")
         found: list[Any] = []
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             while len(found) < limit:
                 request.page_size = min(limit - len(found), 1_000)
                 page = _call(ask, f"List{self._resource.plural}", request)
@@ -132,11 +138,11 @@ class _Commands:
         from authsvc.v1 import management_pb2 as pb
 
         request = pb.GetResourceRequest(id=record_id, show_deleted=deleted)
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             self._print(ask, _call(ask, f"Get{self._resource.name}", request), as_json=as_json)
 
     def create(self, values: _Values = None, *, address: Address = None, as_json: Json = False) -> None:
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             message = self._message(ask, values, None)
             made = _call(ask, f"Create{self._resource.name}", self._request("Create", message))
             self._print(ask, made, as_json=as_json)
@@ -151,7 +157,7 @@ class _Commands:
         address: Address = None,
         as_json: Json = False,
     ) -> None:
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             message = self._message(ask, values, record_id)
             message.etag = etag
             request = self._request("Update", message)
@@ -163,14 +169,14 @@ class _Commands:
     def delete(self, record_id: _Id, *, etag: _Etag = "", address: Address = None, as_json: Json = False) -> None:
         from authsvc.v1 import management_pb2 as pb
 
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             deleted = _call(ask, f"Delete{self._resource.name}", pb.DeleteResourceRequest(id=record_id, etag=etag))
             self._print(ask, deleted, as_json=as_json)
 
     def restore(self, record_id: _Id, *, address: Address = None, as_json: Json = False) -> None:
         from authsvc.v1 import management_pb2 as pb
 
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             restored = _call(ask, f"Restore{self._resource.name}", pb.RestoreResourceRequest(id=record_id))
             self._print(ask, restored, as_json=as_json)
 
@@ -179,7 +185,7 @@ class _Commands:
 
         if not yes:
             typer.confirm(f"{self._name} {record_id} will be gone for good. Purge it?", abort=True)
-        with _speaking(address) as ask:
+        with speaking(address) as ask:
             _call(ask, f"Purge{self._resource.name}", pb.PurgeResourceRequest(id=record_id))
         console().print(f"{self._name} {record_id} is gone")
 
@@ -238,7 +244,7 @@ def describe(record_id: _Id, *, address: Address = None, as_json: Json = False) 
     from authsvc.client import to_dict
     from authsvc.v1 import management_pb2 as pb
 
-    with _speaking(address) as ask:
+    with speaking(address) as ask:
         told = _call(ask, "DescribeProfile", pb.GetResourceRequest(id=record_id))
     if as_json:
         print_json(to_dict(told))
@@ -254,7 +260,7 @@ def keys(*, address: Address = None, as_json: Json = False) -> None:
     from authsvc.client import to_dict
     from authsvc.v1 import management_pb2 as pb
 
-    with _speaking(address) as ask:
+    with speaking(address) as ask:
         told = _call(ask, "ListSettingKeys", pb.ListSettingKeysRequest())
     if as_json:
         print_json([to_dict(one) for one in told.setting_keys])
@@ -267,7 +273,7 @@ def keys(*, address: Address = None, as_json: Json = False) -> None:
 
 
 @contextmanager
-def _speaking(address: str | None) -> Iterator[Ask]:
+def speaking(address: str | None) -> Iterator[Ask]:
     """Ask a running service; what it refuses ends the command with its words."""
     from authsvc.client import ClientError
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from random import SystemRandom
 from types import TracebackType
@@ -158,6 +158,13 @@ class AuthorizationClient(HistoryCalls):
             until_s = asyncio.get_running_loop().time() + timeout_s
             return await self._call_once(method, message, until_s)
         return await self._unary(method, message, timeout_s)
+
+    async def manage_stream(self, method: str, asked: Any, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Any]:
+        """As `manage`, for methods that answer with a stream; `asked` may be one as well. Tried once only."""
+        lane = self._least_busy(self._lanes)
+        with translated():
+            async for told in lane.method(method)(asked, timeout=timeout_s, metadata=self._metadata):
+                yield told
 
     async def health(self, service: str = SERVICE, *, timeout_s: float = TIMEOUT_S) -> str:
         """What grpc.health.v1 says of the service: SERVING or NOT_SERVING. Asked once: a refusal is told at once."""

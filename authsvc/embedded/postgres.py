@@ -101,12 +101,16 @@ class Postgres:
         return result.stdout.strip()
 
     def _ready(self, pid: int) -> bool:
-        """PostgreSQL itself writes its process id and then its state to this file."""
-        try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return False
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004 (file format)
+        return is_ready(self._data, pid)
+
+
+def is_ready(data: Path, pid: int) -> bool:
+    """PostgreSQL itself writes its process id and then its state to a file in its data directory."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004 (file format)
 
 
 def _create_cluster(binaries: Path, data: Path, user: SystemUser | None, *, sync: bool) -> None:

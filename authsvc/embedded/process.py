@@ -122,7 +122,7 @@ class ServerProcess:
             return None
         return self._process.pid
 
-    def start(self, ready: Callable[[int], bool]) -> None:
+    def start(self, ready: Callable[[int], bool], timeout_s: float = START_TIMEOUT_S) -> None:
         """Start the server and wait until `ready(pid)`. Raises StartupRefused with the end of the server's log."""
         if self.pid is not None:
             raise StartupRefused(f"{self._name} is already running")
@@ -132,7 +132,7 @@ class ServerProcess:
             process = spawn(self._command, user=self._user, stdin=subprocess.DEVNULL, output=log.fileno())
         self._process = process
         self._guard = self._spawn_guard(process.pid)
-        for _ in range(int(START_TIMEOUT_S / POLL_S)):
+        for _ in range(int(timeout_s / POLL_S)):
             if process.poll() is not None:
                 break
             if ready(process.pid):

@@ -14,8 +14,8 @@ ROLES: Final = (OWNER, ADMIN, USER, ANALYST, OPERATOR)
 class Caller(NamedTuple):
     """Who asks for something, and where from.
 
-    `account_id` and `user_id` are None for callers that belong to no account or are no person. `actor` is what audit logs
-    tell: `user:12`, `key:bridge`, `loopback`. `scopes` are those of an API key; users' and operators' are empty.
+    `account_id` and `user_id` are None for callers that belong to no account or are no person. `actor` is what audit
+    logs tell: `user:12`, `key:bridge`, `loopback`. `scopes` are those of an API key; users' and operators' are empty.
     """
 
     actor: str

@@ -4,7 +4,7 @@ Names of tables and columns in its statements come from authsvc/management/resou
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +16,7 @@ from authsvc.errors import AlreadyExists, InvalidRequest, NotPossible, Permissio
 from authsvc.identity.shapes import Caller
 from authsvc.ledger.queries import MANAGEMENT_SQL as SQL
 from authsvc.ledger.store import GONE, NOT_COMMITTED, Connection, Pool
-from authsvc.management.resources import Field, Resource, Shape
+from authsvc.management.resources import CARD, Field, Resource, Shape
 from authsvc.management.shapes import Listing, Record, SettingKey
 from rules.money import divisor
 
@@ -140,10 +140,44 @@ class PostgresSession:
         """See `Session.rules_of`."""
         return [(row["rule_type"], row["name"]) for row in await self._connection.fetch(SQL["rules_of"], profile_id)]
 
-    async def open_cards(self, user_id: int) -> int:
+    async def open_cards(self, account_id: int, user_ids: Sequence[int]) -> dict[int, int]:
         """See `Session.open_cards`."""
-        await self._connection.execute(SQL["lock_user"], user_id)
-        return int(await self._connection.fetchval(SQL["open_cards"], user_id))
+        known = [row["id"] for row in await self._connection.fetch(SQL["lock_users"], account_id, list(user_ids))]
+        rows = await self._connection.fetch(SQL["open_cards"], known)
+        return dict.fromkeys(known, 0) | {row["user_id"]: row["count"] for row in rows}
+
+    async def create_many(self, resource: Resource, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """See `Session.create_many`."""
+        currency = await self._currency(resource, rows[0])
+        fields = [resource.by_name[name] for name in rows[0]]
+        columns = ", ".join(field.column for field in fields)
+        arguments: list[Any] = []
+        lines = []
+        for row in rows:
+            places = []
+            for field in fields:
+                arguments.append(_to_column(field, row[field.name], currency))
+                places.append(_place(field, len(arguments)))
+            lines.append(f"({', '.join(places)})")
+        with _named_fields(resource):
+            made = await self._connection.fetch(
+                f"INSERT INTO {resource.table} ({columns}) VALUES {', '.join(lines)} RETURNING id", *arguments
+            )
+        return [row["id"] for row in made]
+
+    async def move_cards(
+        self, card_ids: Sequence[int], from_profile_id: int | None, to_profile_id: int | None
+    ) -> list[int]:
+        """See `Session.move_cards`."""
+        with _named_fields(CARD):
+            rows = await self._connection.fetch(SQL["move_cards"], list(card_ids), from_profile_id, to_profile_id)
+        return [row["id"] for row in rows]
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """See `Session.attempt`."""
+        async with self._connection.transaction():
+            yield
 
     async def _currency(self, resource: Resource, values: Mapping[str, Any]) -> str:
         if not _has_money(resource, values):

@@ -22,11 +22,27 @@ SELECT coalesce(
     (SELECT k.default_value FROM setting_keys AS k WHERE k.key = $2)
 )
 
--- name: lock_user
-SELECT FROM users WHERE id = $1 FOR UPDATE
+-- name: lock_users
+SELECT id FROM users WHERE account_id = $1 AND id = ANY ($2::INTEGER[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE
 
 -- name: open_cards
-SELECT count(*) FROM cards WHERE user_id = $1 AND deleted_at IS NULL AND status <> 'closed'
+SELECT user_id, count(*) AS count FROM cards
+WHERE user_id = ANY ($1::INTEGER[]) AND deleted_at IS NULL AND status <> 'closed'
+GROUP BY user_id
+
+-- name: move_cards
+UPDATE cards AS c
+SET
+    spending_profile_id = $3,
+    overridden_fields = CASE
+        WHEN c.card_product_id IS NULL THEN c.overridden_fields
+        WHEN $3::INTEGER IS NOT DISTINCT FROM (
+            SELECT p.default_spending_profile_id FROM card_products AS p WHERE p.id = c.card_product_id
+        ) THEN array_remove(c.overridden_fields, 'spending_profile_id')
+        ELSE array_append(array_remove(c.overridden_fields, 'spending_profile_id'), 'spending_profile_id')
+    END
+WHERE (c.id = ANY ($1::INTEGER[]) OR c.spending_profile_id = $2) AND c.deleted_at IS NULL AND c.status <> 'closed'
+RETURNING c.id
 
 -- name: rules_of
 SELECT r.rule_type, coalesce(r.category_group, c.category_name || ' (' || c.mcc_code || ')') AS name

@@ -36,7 +36,26 @@ def snake(name: str) -> str:
 
 def created_of(resource: Resource, request: Any) -> dict[str, Any]:
     """The values of a new record: those that were given."""
-    return _values(getattr(request, snake(resource.name)), resource.fields)
+    return record_of(resource, getattr(request, snake(resource.name)))
+
+
+def record_of(resource: Resource, message: Any) -> dict[str, Any]:
+    """The values of a record's message."""
+    return _values(message, resource.fields)
+
+
+def word_of(field: Field, message: Any) -> str | None:
+    """The word of one enum field, None when it is not set."""
+    return _word(message.DESCRIPTOR.fields_by_name[field.name].enum_type, field, getattr(message, field.name))
+
+
+def seed_of(message: pb.NewCard) -> dict[str, Any]:
+    """What one of many new cards has of its own."""
+    return {
+        "user_id": message.user_id or None,
+        "lithic_card_token": message.lithic_card_token or None,
+        "last_four": message.last_four or None,
+    }
 
 
 def changed_of(resource: Resource, request: Any) -> tuple[int, dict[str, Any], int | None]:

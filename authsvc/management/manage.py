@@ -46,16 +46,24 @@ class Management:
     async def create(self, caller: Caller, resource: Resource, given: Mapping[str, Any]) -> Told:
         """A new record. Raises `InvalidRequest` with the field, `AlreadyExists`, `NotPossible`."""
         demand(caller, resource.name, Verb.CREATE)
-        values = dict(given)
         async with self._store.session(caller) as session:
-            if resource is CARD:
-                await _from_product(session, values)
-            if resource is SETTING:
-                values["value_type"] = value_type_of(await session.setting_keys(), values.get("key"))
-            values = _complete(resource, values)
-            _check_tenant(caller, resource, values)
-            await _check_rules(session, caller, resource, {}, values)
-            return await self._told(session, resource, await session.create(resource, values))
+            return await self._told(session, resource, await self.create_in(session, caller, resource, given))
+
+    async def create_in(self, session: Session, caller: Caller, resource: Resource, given: Mapping[str, Any]) -> Record:
+        """As `create`, in a transaction that may hold more. The caller's right was looked at before."""
+        values = dict(given)
+        if resource is CARD:
+            await _from_product(session, values)
+        if resource is SETTING:
+            values["value_type"] = value_type_of(await session.setting_keys(), values.get("key"))
+        values = _complete(resource, values)
+        _check_tenant(caller, resource, values)
+        await _check_rules(session, caller, resource, {}, values)
+        return await session.create(resource, values)
+
+    async def check_card_type(self, session: Session, card: Mapping[str, Any]) -> None:
+        """Raises `InvalidRequest` when the account's settings turn such cards off."""
+        await _check_card_type(session, card)
 
     async def get(self, caller: Caller, resource: Resource, record_id: int, *, show_deleted: bool = False) -> Told:
         """A record. Raises `NotFound`."""
@@ -224,16 +232,30 @@ def _check_owners(caller: Caller, resource: Resource, before: Mapping[str, Any],
 
 async def _check_card(session: Session, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """What the account's settings say about cards."""
-    flag = _FLAGS.get(after["card_type"])
-    if flag is not None and after["card_type"] != before.get("card_type"):
-        is_enabled = await session.setting(after["account_id"], flag)
-        if not is_enabled:
-            raise InvalidRequest("card_type", f"is turned off by the account's setting {flag}")
+    if after["card_type"] != before.get("card_type"):
+        await _check_card_type(session, after)
     opens = before.get("user_id") != after["user_id"] and after["status"] != "closed"
     if opens:
         cards_max = await session.setting(after["account_id"], "max_cards_per_user")
-        if await session.open_cards(after["user_id"]) >= cards_max:
+        open_cards = await session.open_cards(after["account_id"], [after["user_id"]])
+        if open_cards.get(after["user_id"], 0) >= cards_max:
             raise InvalidRequest("user_id", f"has {cards_max} cards already (setting max_cards_per_user)")
+
+
+async def _check_card_type(session: Session, card: Mapping[str, Any]) -> None:
+    flag = _FLAGS.get(card["card_type"])
+    if flag is not None and not await session.setting(card["account_id"], flag):
+        raise InvalidRequest("card_type", f"is turned off by the account's setting {flag}")
+
+
+async def product_for(session: Session, product_id: int) -> Record:
+    """A product that cards can be made from. Raises `InvalidRequest`."""
+    product = await session.find(CARD_PRODUCT, product_id)
+    if product is None or product["deleted_at"] is not None:
+        raise InvalidRequest("card_product_id", "names nothing of this account that is there")
+    if not product["is_active"]:
+        raise InvalidRequest("card_product_id", "is not active: no cards are made from it")
+    return product
 
 
 async def _from_product(session: Session, values: dict[str, Any]) -> None:
@@ -241,11 +263,7 @@ async def _from_product(session: Session, values: dict[str, Any]) -> None:
     product_id = values.get("card_product_id")
     if product_id is None:
         return
-    product = await session.find(CARD_PRODUCT, product_id)
-    if product is None or product["deleted_at"] is not None:
-        raise InvalidRequest("card_product_id", "names nothing of this account that is there")
-    if not product["is_active"]:
-        raise InvalidRequest("card_product_id", "is not active: no cards are made from it")
+    product = await product_for(session, product_id)
     if values.get("account_id") is None:
         values["account_id"] = product["account_id"]
     overridden = []

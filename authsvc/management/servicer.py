@@ -115,7 +115,7 @@ class ResourceServicer(Guarded):
         )
 
 
-def servicers(management: Management, callers: Callers, metrics: Metrics) -> Mapping[str, object]:
+def resource_servicers(management: Management, callers: Callers, metrics: Metrics) -> Mapping[str, object]:
     """All of them, by the full names of their services."""
     services = pb.DESCRIPTOR.services_by_name
     return {

@@ -87,8 +87,22 @@ class Session(Protocol):
     async def rules_of(self, profile_id: int) -> list[tuple[str, str]]:
         """The rules of a profile: its type, and the name of the category or the group."""
 
-    async def open_cards(self, user_id: int) -> int:
-        """How many cards of a user are not closed. The user is locked: nobody else counts meanwhile."""
+    async def open_cards(self, account_id: int, user_ids: Sequence[int]) -> dict[int, int]:
+        """How many cards of each user are not closed; users who are not there are left out.
+
+        They are locked: nobody else counts meanwhile.
+        """
+
+    async def create_many(self, resource: Resource, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """The ids of new records, all with the same fields, in their order."""
+
+    async def move_cards(
+        self, card_ids: Sequence[int], from_profile_id: int | None, to_profile_id: int | None
+    ) -> list[int]:
+        """The cards that have another profile now: those of `card_ids`, or all of a profile, but closed ones."""
+
+    def attempt(self) -> AbstractAsyncContextManager[None]:
+        """A part of the transaction: what is raised in it undoes it alone."""
 
 
 class Store(Protocol):

@@ -795,3 +795,83 @@ class FieldProblem(_message.Message):
     field: str
     problem: str
     def __init__(self, field: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class CreateCardsRequest(_message.Message):
+    __slots__ = ("card_product_id", "cards", "status")
+    CARD_PRODUCT_ID_FIELD_NUMBER: _ClassVar[int]
+    CARDS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    card_product_id: int
+    cards: _containers.RepeatedCompositeFieldContainer[NewCard]
+    status: CardStatus
+    def __init__(self, card_product_id: _Optional[int] = ..., cards: _Optional[_Iterable[_Union[NewCard, _Mapping]]] = ..., status: _Optional[_Union[CardStatus, str]] = ...) -> None: ...
+
+class NewCard(_message.Message):
+    __slots__ = ("user_id", "lithic_card_token", "last_four")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LITHIC_CARD_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LAST_FOUR_FIELD_NUMBER: _ClassVar[int]
+    user_id: int
+    lithic_card_token: str
+    last_four: str
+    def __init__(self, user_id: _Optional[int] = ..., lithic_card_token: _Optional[str] = ..., last_four: _Optional[str] = ...) -> None: ...
+
+class CreateCardsProgress(_message.Message):
+    __slots__ = ("made", "total", "card_ids", "is_committed")
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CARD_IDS_FIELD_NUMBER: _ClassVar[int]
+    IS_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    made: int
+    total: int
+    card_ids: _containers.RepeatedScalarFieldContainer[int]
+    is_committed: bool
+    def __init__(self, made: _Optional[int] = ..., total: _Optional[int] = ..., card_ids: _Optional[_Iterable[int]] = ..., is_committed: _Optional[bool] = ...) -> None: ...
+
+class MoveCardsRequest(_message.Message):
+    __slots__ = ("card_ids", "from_profile_id", "to_profile_id")
+    CARD_IDS_FIELD_NUMBER: _ClassVar[int]
+    FROM_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
+    card_ids: _containers.RepeatedScalarFieldContainer[int]
+    from_profile_id: int
+    to_profile_id: int
+    def __init__(self, card_ids: _Optional[_Iterable[int]] = ..., from_profile_id: _Optional[int] = ..., to_profile_id: _Optional[int] = ...) -> None: ...
+
+class MoveCardsResponse(_message.Message):
+    __slots__ = ("moved",)
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    moved: int
+    def __init__(self, moved: _Optional[int] = ...) -> None: ...
+
+class ImportRecordsRequest(_message.Message):
+    __slots__ = ("resource", "lines", "skip_bad", "check_only")
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_BAD_FIELD_NUMBER: _ClassVar[int]
+    CHECK_ONLY_FIELD_NUMBER: _ClassVar[int]
+    resource: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    skip_bad: bool
+    check_only: bool
+    def __init__(self, resource: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., skip_bad: _Optional[bool] = ..., check_only: _Optional[bool] = ...) -> None: ...
+
+class ImportRecordsProgress(_message.Message):
+    __slots__ = ("read", "good", "bad_lines", "is_committed")
+    READ_FIELD_NUMBER: _ClassVar[int]
+    GOOD_FIELD_NUMBER: _ClassVar[int]
+    BAD_LINES_FIELD_NUMBER: _ClassVar[int]
+    IS_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    read: int
+    good: int
+    bad_lines: _containers.RepeatedCompositeFieldContainer[BadLine]
+    is_committed: bool
+    def __init__(self, read: _Optional[int] = ..., good: _Optional[int] = ..., bad_lines: _Optional[_Iterable[_Union[BadLine, _Mapping]]] = ..., is_committed: _Optional[bool] = ...) -> None: ...
+
+class BadLine(_message.Message):
+    __slots__ = ("line", "problem")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    line: int
+    problem: FieldProblem
+    def __init__(self, line: _Optional[int] = ..., problem: _Optional[_Union[FieldProblem, _Mapping]] = ...) -> None: ...

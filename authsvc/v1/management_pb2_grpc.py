@@ -2922,3 +2922,168 @@ class CategoryRuleService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class BulkServiceStub:
+    """Many at once. Everything of a call is done, or nothing.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateCards = channel.unary_stream(
+                '/authsvc.v1.BulkService/CreateCards',
+                request_serializer=authsvc_dot_v1_dot_management__pb2.CreateCardsRequest.SerializeToString,
+                response_deserializer=authsvc_dot_v1_dot_management__pb2.CreateCardsProgress.FromString,
+                _registered_method=True)
+        self.MoveCards = channel.unary_unary(
+                '/authsvc.v1.BulkService/MoveCards',
+                request_serializer=authsvc_dot_v1_dot_management__pb2.MoveCardsRequest.SerializeToString,
+                response_deserializer=authsvc_dot_v1_dot_management__pb2.MoveCardsResponse.FromString,
+                _registered_method=True)
+        self.ImportRecords = channel.stream_stream(
+                '/authsvc.v1.BulkService/ImportRecords',
+                request_serializer=authsvc_dot_v1_dot_management__pb2.ImportRecordsRequest.SerializeToString,
+                response_deserializer=authsvc_dot_v1_dot_management__pb2.ImportRecordsProgress.FromString,
+                _registered_method=True)
+
+
+class BulkServiceServicer:
+    """Many at once. Everything of a call is done, or nothing.
+    """
+
+    def CreateCards(self, request, context):
+        """Makes a card for each line of the request, with the product's defaults. Tells how far it is; the last message says that
+        all of them are there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveCards(self, request, context):
+        """Gives cards another spending profile, or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportRecords(self, request_iterator, context):
+        """Makes records of one resource from JSON lines. The last message tells every line that is bad.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BulkServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateCards': grpc.unary_stream_rpc_method_handler(
+                    servicer.CreateCards,
+                    request_deserializer=authsvc_dot_v1_dot_management__pb2.CreateCardsRequest.FromString,
+                    response_serializer=authsvc_dot_v1_dot_management__pb2.CreateCardsProgress.SerializeToString,
+            ),
+            'MoveCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveCards,
+                    request_deserializer=authsvc_dot_v1_dot_management__pb2.MoveCardsRequest.FromString,
+                    response_serializer=authsvc_dot_v1_dot_management__pb2.MoveCardsResponse.SerializeToString,
+            ),
+            'ImportRecords': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportRecords,
+                    request_deserializer=authsvc_dot_v1_dot_management__pb2.ImportRecordsRequest.FromString,
+                    response_serializer=authsvc_dot_v1_dot_management__pb2.ImportRecordsProgress.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'authsvc.v1.BulkService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('authsvc.v1.BulkService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class BulkService:
+    """Many at once. Everything of a call is done, or nothing.
+    """
+
+    @staticmethod
+    def CreateCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/authsvc.v1.BulkService/CreateCards',
+            authsvc_dot_v1_dot_management__pb2.CreateCardsRequest.SerializeToString,
+            authsvc_dot_v1_dot_management__pb2.CreateCardsProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authsvc.v1.BulkService/MoveCards',
+            authsvc_dot_v1_dot_management__pb2.MoveCardsRequest.SerializeToString,
+            authsvc_dot_v1_dot_management__pb2.MoveCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportRecords(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/authsvc.v1.BulkService/ImportRecords',
+            authsvc_dot_v1_dot_management__pb2.ImportRecordsRequest.SerializeToString,
+            authsvc_dot_v1_dot_management__pb2.ImportRecordsProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -16,9 +16,14 @@ import asyncpg
 import psutil
 import pytest
 
-from authsvc.backups.take import look
+from authsvc.backups.plan import Policy
+from authsvc.backups.shelf import Shelf
+from authsvc.backups.take import Job, look
+from authsvc.backups.tools import Tools
 from authsvc.cli import run
+from authsvc.clock import SystemClock
 from authsvc.embedded import Servers
+from authsvc.embedded.places import wheel_bin
 from authsvc.ledger.migrate import upgrade
 from authsvc.settings import PREFIX, Settings
 from tests.integration.conftest import PROGRAM_SQL
@@ -95,19 +100,17 @@ def taken(source: Servers, tmp_path_factory: pytest.TempPathFactory) -> Taken:
     names = []
     for sql in ("SELECT 1", "UPDATE accounts SET balance = 5.00 WHERE id = 3", FAULTS_SQL):
         asyncio.run(execute(source.database_url, sql))
-        names.append(json.loads(backup(source, "run", "--to", str(folder), "--json").stdout)["name"])
+        origin = asyncio.run(look(source.database_url))
+        tools = Tools.find(origin.source.server_version, None, wheel_bin)
+        job = Job(source.database_url, origin, Shelf(folder), tools, SystemClock(), print, lambda _done, _total: None)
+        names.append(job.run(Policy(), full=False).name)
     return Taken(source, folder, *names)
 
 
-def backup(servers: Servers, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    """`authsvc backup …` as a process of its own."""
-    command = [sys.executable, "-m", "authsvc", "backup", *arguments]
-    return subprocess.run(command, env=environment(servers), check=True, capture_output=True)
-
-
-def environment(servers: Servers) -> dict[str, str]:
-    known = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return known | {"AUTHSVC_DATABASE_URL": servers.database_url, "AUTHSVC_REDIS_URL": servers.redis_url}
+def replace_file(path: Path, text: str) -> None:
+    """Copies here are links: another file takes the name, and the original stays as it is."""
+    path.unlink()
+    path.write_text(text)
 
 
 async def execute(url: str, sql: str) -> None:
@@ -127,10 +130,11 @@ def test_the_first_backup_is_full_and_each_later_one_builds_on_the_newest(
     ]
     assert listed[1]["size_bytes"] < listed[0]["size_bytes"]
     assert [one["chain_problem"] for one in listed] == [None] * 3
-    table = call("list", "--from", taken.folder)
-    assert [line.split()[0] for line in table.out.splitlines() if "-full " in line] == [
-        taken.bad, taken.good, taken.full,
-    ][1:]  # fmt: skip
+    (heading, _, *rows) = [
+        line.split() for line in call("list", "--from", taken.folder).out.splitlines() if line.strip()
+    ]
+    assert heading == ["name", "kind", "parent", "age", "size", "verified"]
+    assert [row[:3] for row in rows[:2]] == [[taken.bad, "incr", taken.good], [taken.good, "incr", taken.full]]
 
 
 def test_a_restore_of_an_incremental_backup_holds_every_invariant_and_leaves_nothing(
@@ -166,8 +170,8 @@ def test_a_restore_names_every_fault_that_was_put_in(taken: Taken, call: Callabl
 def test_verification_finds_a_file_that_changed_and_what_builds_on_it(
     taken: Taken, call: Callable[..., Done], tmp_path: Path
 ) -> None:
-    shutil.copytree(taken.folder, tmp_path / "copy")
-    (tmp_path / "copy" / taken.good / "data" / "PG_VERSION").write_bytes(b"17\n")
+    shutil.copytree(taken.folder, tmp_path / "copy", copy_function=os.link)
+    replace_file(tmp_path / "copy" / taken.good / "data" / "PG_VERSION", "17\n")
     done = call("verify", "--from", tmp_path / "copy", "--json")
     problems = {one["name"]: one["problem"] for one in done.json}
     assert (done.code, problems[taken.full]) == (1, None)
@@ -190,7 +194,7 @@ def test_pruning_says_what_it_would_remove_and_removes_it_when_told(
         (old / "backup.json").write_text(json.dumps(manifest | facts))
     everything = sorted(path.name for path in tmp_path.iterdir())
     assert call("prune", "--from", tmp_path, "--keep-weeks", 4).out == "nothing to remove\n"
-    shutil.copytree(taken.folder / taken.full, tmp_path / taken.full)
+    shutil.copytree(taken.folder / taken.full, tmp_path / taken.full, copy_function=os.link)
     dry = call("prune", "--from", tmp_path, "--keep-weeks", 4)
     assert (dry.code, dry.out.count("would remove")) == (0, 2)
     assert sorted(path.name for path in tmp_path.glob("[0-9]*")) == sorted([*everything, taken.full])
@@ -230,10 +234,10 @@ def test_a_backup_of_a_damaged_server_fails_and_leaves_nothing(
 def test_a_full_backup_is_taken_where_an_incremental_one_fails(
     taken: Taken, call: Callable[..., Done], tmp_path: Path
 ) -> None:
-    shutil.copytree(taken.folder, tmp_path / "copy")
+    shutil.copytree(taken.folder, tmp_path / "copy", copy_function=os.link)
     # As if the server had forgotten which blocks have changed since.
     manifest = tmp_path / "copy" / taken.bad / "data" / "backup_manifest"
-    manifest.write_text(manifest.read_text().replace('"System-Identifier": ', '"System-Identifier": 1'))
+    replace_file(manifest, manifest.read_text().replace('"System-Identifier": ', '"System-Identifier": 1'))
     done = call("run", "--to", tmp_path / "copy", "--json", database_url=taken.servers.database_url)
     assert (done.code, done.json["kind"], done.json["parent"]) == (0, "full", None)
     assert "taking a full backup instead" in done.err
@@ -242,7 +246,8 @@ def test_a_full_backup_is_taken_where_an_incremental_one_fails(
 def test_an_interrupted_restore_leaves_neither_files_nor_a_server(taken: Taken, open_folder: Path) -> None:
     arguments = ["restore-test", taken.good, "--from", str(taken.folder), "--scratch", str(open_folder)]
     command = [sys.executable, "-m", "authsvc", "backup", *arguments]
-    with subprocess.Popen(command, env=environment(taken.servers), stderr=subprocess.PIPE, text=True) as process:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "looking at it" not in process.stderr.readline():
             assert process.poll() is None

@@ -201,3 +201,36 @@ async def test_the_command_prints_a_table_keeps_the_figures_and_exits_with_the_w
     by_check = {one["check"]: one for one in json.loads(out)}
     assert (code, "in 0.0 days" in by_check["table growth"]["finding"]) == (0, True)
     assert (await call(redis_url=NOWHERE))[0] == 2
+
+
+async def test_a_follower_is_seen_and_the_slot_that_it_leaves_behind_as_well(
+    running: Running, servers: Servers, tmp_path: Path
+) -> None:
+    slot, url = "doctor_follower", running.service.settings.database_url
+    await running.database.execute("SELECT pg_create_physical_replication_slot($1, true)", slot)
+    receiver = servers.postgres._bin / "pg_receivewal"
+    follower = await asyncio.create_subprocess_exec(
+        *(receiver, "--directory", tmp_path, "--slot", slot, "--dbname", f"{url}&application_name={slot}"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+
+        async def follows() -> bool:
+            query = "SELECT count(*) FROM pg_stat_replication WHERE application_name = $1 AND state = 'streaming'"
+            return bool(await running.database.fetchval(query, slot))
+
+        await until(follows)
+        followed = (await examined(running))["replication"]
+    finally:
+        follower.kill()
+        await follower.wait()
+
+    async def left() -> bool:
+        return not await running.database.fetchval("SELECT active FROM pg_replication_slots WHERE slot_name = $1", slot)
+
+    await until(left)
+    alone = (await examined(running))["replication"]
+    await running.database.execute("SELECT pg_drop_replication_slot($1)", slot)
+    assert (followed.state, f"{slot} streaming" in followed.finding) == ("ok", True)
+    assert (alone.state, f"slots that nobody reads: {slot}" in alone.finding) == ("warning", True)

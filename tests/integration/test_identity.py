@@ -2,10 +2,9 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -14,21 +13,16 @@ import grpc
 import jwt
 import pytest
 import pytest_asyncio
-from click.testing import Result
-from typer.testing import CliRunner
 
-from authsvc import cli
 from authsvc.embedded import Servers
-from authsvc.errors import AlreadyExists
 from authsvc.identity.passwords import HashedPasswords, Verdict
 from authsvc.identity.ports import LockPolicy, Origin, Reset
 from authsvc.identity.signin import LoggedDelivery
 from authsvc.identity.signing_keys import read, rotate
-from authsvc.ledger.identity import PostgresIdentities, revoke_key
+from authsvc.ledger.identity import PostgresIdentities
 from authsvc.ledger.queries import IDENTITY_SQL
 from authsvc.v1 import identity_pb2 as pb
-from authsvc.v1 import management_pb2, management_pb2_grpc
-from tests.identity import ADDRESS_TRIES, EMAIL_TRIES, PASSWORD, UNAUTHENTICATED, Entrance, bearing, open_entrance
+from tests.identity import ADDRESS_TRIES, EMAIL_TRIES, PASSWORD, UNAUTHENTICATED, Entrance, open_entrance
 from tests.serving import WAIT_S, refusal, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -62,19 +56,6 @@ def resets(monkeypatch: pytest.MonkeyPatch) -> list[Reset]:
     return delivered
 
 
-@pytest.fixture
-def command(entrance: Entrance, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Result]]:
-    """Runs `authsvc …` on the database of the service."""
-    settings = entrance.running.service.settings
-    monkeypatch.setenv("AUTHSVC_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("AUTHSVC_REDIS_URL", settings.redis_url)
-
-    async def run(*arguments: str, given: str = "") -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, cli.app, arguments, input=given)
-
-    return run
-
-
 # --- signing in -------------------------------------------------------------------------------------------------------
 
 
@@ -86,9 +67,8 @@ async def test_whoever_signs_in_is_known_by_the_access_token(entrance: Entrance)
         f"user:{person.id}", "admin", person.account_id, person.id, [],
     )  # fmt: skip
     now_s = entrance.clock.now_us() // 1_000_000
-    assert 0 <= now_s + 600 - session.access_token_expire_time.seconds <= 30
-    row = await entrance.row(person)
-    assert abs(row["last_login_at"].timestamp() - now_s) < 30
+    assert session.access_token_expire_time.seconds == now_s + 600
+    assert int((await entrance.row(person))["last_login_at"].timestamp()) == now_s
 
 
 async def test_an_email_address_is_taken_in_upper_and_lower_case(entrance: Entrance) -> None:
@@ -147,11 +127,11 @@ async def test_wrong_passwords_lock_a_user_out_for_longer_each_time(entrance: En
         assert await refusal(entrance.sign_in(person, "not the right password")) == REFUSED
         row = await entrance.row(person)
         assert row["login_attempts"] == attempt
-        locks_s.append(0 if row["locked_until"] is None else round(row["locked_until"].timestamp() - now_us / 1e6, -1))
+        locks_s.append(0 if row["locked_until"] is None else round(row["locked_until"].timestamp() - now_us / 1e6))
     assert locks_s == [0, 0, 0, 0, 30, 60, 120]
     assert await refusal(entrance.sign_in(person)) == REFUSED
     assert (await entrance.row(person))["login_attempts"] == 7
-    entrance.clock.pass_s(130)
+    entrance.clock.pass_s(120)
     await entrance.sign_in(person)
     row = await entrance.row(person)
     assert (row["login_attempts"], row["locked_until"]) == (0, None)
@@ -219,7 +199,7 @@ async def test_a_session_goes_on_with_each_refresh_and_ends_after_30_days(entran
         assert following.refresh_token != session.refresh_token
         assert (await entrance.who(following.access_token)).user_id == person.id
         session = following
-    entrance.clock.pass_s(2 * 86_400 + 1)
+    entrance.clock.pass_s(2 * 86_400)
     assert await refusal(entrance.refresh(session.refresh_token)) == ENDED
 
 
@@ -266,18 +246,11 @@ async def test_a_suspended_user_is_refused_with_tokens_that_were_good(entrance: 
     assert await refusal(entrance.refresh(session.refresh_token)) == ENDED
 
 
-async def test_the_role_is_the_one_of_now_whatever_the_token_says(entrance: Entrance) -> None:
-    person = await entrance.person("owner")
-    session = await entrance.sign_in(person)
-    await entrance.database.execute("UPDATE users SET role = 'analyst' WHERE id = $1", person.id)
-    assert (await entrance.who(session.access_token)).role == "analyst"
-
-
 async def test_an_access_token_ends_after_ten_minutes(entrance: Entrance) -> None:
     session = await entrance.sign_in(await entrance.person())
-    entrance.clock.pass_s(590)
+    entrance.clock.pass_s(599)
     assert (await entrance.who(session.access_token)).actor
-    entrance.clock.pass_s(11)
+    entrance.clock.pass_s(1)
     assert await refusal(entrance.who(session.access_token)) == (UNAUTHENTICATED, "the access token has expired")
 
 
@@ -357,7 +330,7 @@ async def test_a_reset_is_over_after_half_an_hour_and_when_another_is_asked_for(
         await entrance.request_reset(person.email)
         await until(lambda count=count: len(resets) == count)
     assert (await refusal(entrance.reset(resets[0].token, ANOTHER)))[0] == UNAUTHENTICATED
-    entrance.clock.pass_s(1_801)
+    entrance.clock.pass_s(1_800)
     assert (await refusal(entrance.reset(resets[1].token, ANOTHER)))[0] == UNAUTHENTICATED
     await entrance.sign_in(person)
 
@@ -400,12 +373,6 @@ async def test_the_database_holds_no_password_and_no_token(entrance: Entrance) -
     assert session.refresh_token.encode().hex() not in held
 
 
-async def test_the_database_refuses_a_password_that_is_not_hashed(entrance: Entrance) -> None:
-    person = await entrance.person()
-    with pytest.raises(asyncpg.CheckViolationError, match="users_password_hash_check"):
-        await entrance.database.execute("UPDATE users SET password_hash = 'secret' WHERE id = $1", person.id)
-
-
 async def test_signing_in_is_no_edit_of_the_user_and_changes_no_decision(entrance: Entrance) -> None:
     person = await entrance.person()
     query = "SELECT u.row_version, a.config_version FROM users u JOIN accounts a ON a.id = u.account_id WHERE u.id = $1"
@@ -416,122 +383,6 @@ async def test_signing_in_is_no_edit_of_the_user_and_changes_no_decision(entranc
     assert await entrance.database.fetchrow(query, person.id) == before
     await entrance.database.execute("UPDATE users SET first_name = 'Other' WHERE id = $1", person.id)
     assert (await entrance.database.fetchrow(query, person.id))["row_version"] == before["row_version"] + 1
-
-
-# --- keys of programs -------------------------------------------------------------------------------------------------
-
-
-async def test_a_key_is_known_by_its_name_and_scopes_until_it_is_revoked_or_expires(entrance: Entrance) -> None:
-    key = await entrance.key("authorize", "events", name="bridge")
-    who = await entrance.who(key)
-    assert (who.actor, who.role, who.account_id, who.user_id, list(who.scopes)) == (
-        "key:bridge", "operator", 0, 0, ["authorize", "events"],
-    )  # fmt: skip
-    entrance.clock.pass_s(86_400)
-    assert (await refusal(entrance.who(key)))[0] == UNAUTHENTICATED
-    another = await entrance.key("history", name="reports")
-    await entrance.who(another)
-    assert await revoke_key(entrance.database, "reports", entrance.clock.now_us())
-    entrance.clock.pass_s(6)
-    assert (await refusal(entrance.who(another)))[0] == UNAUTHENTICATED
-
-
-async def test_a_key_of_an_account_is_refused_with_its_account(entrance: Entrance) -> None:
-    person = await entrance.person()
-    key = await entrance.key("manage", account_id=person.account_id)
-    who = await entrance.who(key)
-    assert (who.role, who.account_id) == ("admin", person.account_id)
-    await entrance.database.execute("UPDATE accounts SET status = 'suspended' WHERE id = $1", person.account_id)
-    entrance.clock.pass_s(6)
-    assert (await refusal(entrance.who(key)))[0] == UNAUTHENTICATED
-
-
-async def test_the_last_use_of_a_key_is_kept_to_the_minute(entrance: Entrance) -> None:
-    key = await entrance.key("all", name="minutes")
-    used = []
-    for pause_s in (0, 20, 20, 30):
-        entrance.clock.pass_s(pause_s)
-        await entrance.who(key)
-        used.append(await entrance.database.fetchval("SELECT last_used_at FROM api_keys WHERE name = 'minutes'"))
-    assert used[0] is not None
-    assert used[0] == used[1] == used[2] < used[3]
-
-
-async def test_a_key_is_kept_as_a_hash_and_a_name_is_taken_once(entrance: Entrance) -> None:
-    key = await entrance.key("all", name="once")
-    row = await entrance.database.fetchrow("SELECT k::text AS text, prefix FROM api_keys k WHERE name = 'once'")
-    assert key not in row["text"] and key.removeprefix(row["prefix"] + "_") not in row["text"]
-    with pytest.raises(AlreadyExists):
-        await entrance.key("all", name="once")
-    await revoke_key(entrance.database, row["prefix"], entrance.clock.now_us())
-    await entrance.key("all", name="once")
-
-
-async def test_a_key_whose_scope_is_another_manages_nothing(entrance: Entrance) -> None:
-    accounts = management_pb2_grpc.AccountServiceStub(entrance.running.channel)
-    asked = management_pb2.ListAccountsRequest()
-    for scope, code in (("authorize", grpc.StatusCode.PERMISSION_DENIED), ("manage", None)):
-        call = accounts.ListAccounts(asked, metadata=bearing(await entrance.key(scope)), timeout=WAIT_S)
-        if code is None:
-            assert (await call).accounts
-        else:
-            assert (await refusal(call))[0] == code
-
-
-async def test_an_access_token_manages_the_own_account_and_sees_no_other(entrance: Entrance) -> None:
-    person, _ = await entrance.person("owner"), await entrance.person("owner")
-    session = await entrance.sign_in(person)
-    accounts = management_pb2_grpc.AccountServiceStub(entrance.running.channel)
-    answer = await accounts.ListAccounts(
-        management_pb2.ListAccountsRequest(), metadata=bearing(session.access_token), timeout=WAIT_S
-    )
-    assert [account.id for account in answer.accounts] == [person.account_id]
-
-
-async def test_bad_credentials_are_refused_even_on_loopback(entrance: Entrance) -> None:
-    accounts = management_pb2_grpc.AccountServiceStub(entrance.running.channel)
-    for metadata in (bearing("nonsense"), bearing("authsvc_nobody_knows_this"), (("authorization", "Basic YTpi"),)):
-        call = accounts.ListAccounts(management_pb2.ListAccountsRequest(), metadata=metadata, timeout=WAIT_S)
-        assert (await refusal(call))[0] == UNAUTHENTICATED
-
-
-# --- commands ---------------------------------------------------------------------------------------------------------
-
-
-async def test_a_key_is_made_listed_and_revoked_by_commands(
-    entrance: Entrance, command: Callable[..., Awaitable[Result]]
-) -> None:
-    made = await command("key", "create", "ledger-export", "--scope", "history", "--scope", "events", "--days", "30")
-    assert made.exit_code == 0, made.output
-    key = made.stdout.strip()
-    assert list((await entrance.who(key)).scopes) == ["events", "history"]
-    [listed] = [
-        one for one in json.loads((await command("key", "list", "--json")).stdout) if one["name"] == "ledger-export"
-    ]
-    assert key.startswith(listed["prefix"]) and listed["last_used_at"] is not None
-    assert key not in json.dumps(listed)
-    assert (await command("key", "revoke", "ledger-export", "--yes")).exit_code == 0
-    entrance.clock.pass_s(6)
-    assert (await refusal(entrance.who(key)))[0] == UNAUTHENTICATED
-    assert "ledger-export" not in (await command("key", "list")).stdout
-    assert "revoked" in (await command("key", "list", "--all")).stdout
-
-
-async def test_an_operator_sets_a_password_which_ends_locks_and_sessions(
-    entrance: Entrance, command: Callable[..., Awaitable[Result]]
-) -> None:
-    person = await entrance.person()
-    session = await entrance.sign_in(person)
-    await entrance.database.execute(
-        "UPDATE users SET locked_until = now() + interval '10 years', login_attempts = 9 WHERE id = $1", person.id
-    )
-    refused = await command("user", "set-password", person.email, given="short\n")
-    assert (refused.exit_code, "12 to 128" in refused.output) == (1, True)
-    done = await command("user", "set-password", str(person.id), given=f"{ANOTHER}\n")
-    assert done.exit_code == 0, done.output
-    assert ANOTHER not in done.output
-    assert await refusal(entrance.refresh(session.refresh_token)) == ENDED
-    await entrance.sign_in(person, ANOTHER)
 
 
 class _Lent:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,6 +20,7 @@ from rules.reasons import Level
 from rules.types import Counter
 from tests.programs import Card, add_account, add_card, add_profile
 
+GUIDE = Path(__file__).parents[2] / "docs" / "operating.md"
 LONG_AGO = datetime(2018, 3, 10, 12, tzinfo=UTC)
 NEVER_REPEATED = datetime(2100, 1, 1, tzinfo=UTC)
 Call = Callable[..., Awaitable[dict[str, Any]]]
@@ -161,8 +164,8 @@ async def test_a_partition_that_somebody_reads_is_left_for_the_next_night(
     assert await retention.archive(march, "transactions_2018_03", NEVER_REPEATED) == ""
 
 
-async def test_a_profile_that_becomes_shared_after_its_spending_was_archived_is_noticed(
-    march: asyncpg.Connection,
+async def test_a_profile_that_becomes_shared_after_its_spending_was_archived_is_noticed_and_the_guide_brings_it_back(
+    march: asyncpg.Connection, database_url: str
 ) -> None:
     account_id = await add_account(march)
     profile_id = await add_profile(march, account_id, "900.00", "lifetime")
@@ -172,6 +175,28 @@ async def test_a_profile_that_becomes_shared_after_its_spending_was_archived_is_
     assert await retention.archive(march, "transactions_2018_03", NEVER_REPEATED) == ""
     await march.execute("UPDATE spending_profiles SET limit_scope = 'shared'")
     assert await retention.missed(march) == ["transactions_2018_03"]
+    assert await used(database_url, account_id, lifetime(Level.PROFILE, profile_id)) == [0]
+    (guide,) = re.findall(r"^    BEGIN;\n.*?COMMIT;$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    await march.execute(guide)
+    assert await retention.missed(march) == []
+    assert await used(database_url, account_id, lifetime(Level.PROFILE, profile_id)) == [1_200]
+
+
+async def test_nothing_is_archived_by_whom_row_security_hides_cards_from(
+    march: asyncpg.Connection, database_url: str
+) -> None:
+    card = await add_card(march, await add_account(march))
+    await spend(march, card, 1_200)
+    await march.execute("CREATE ROLE half_blind; GRANT SELECT ON ALL TABLES IN SCHEMA public TO half_blind")
+    try:
+        await march.execute("ALTER TABLE cards ENABLE ROW LEVEL SECURITY; SET ROLE half_blind")
+        (kept,) = await retention.old_partitions(march, date(2018, 4, 1), NEVER_REPEATED)
+        await march.execute("RESET ROLE; CREATE POLICY sees_all ON cards TO half_blind USING (true); SET ROLE half_blind")
+        (seen,) = await retention.old_partitions(march, date(2018, 4, 1), NEVER_REPEATED)
+    finally:
+        await march.execute("RESET ROLE; DROP OWNED BY half_blind; DROP ROLE half_blind")
+    assert "cards" in kept.kept_for and kept.kept_for.endswith("that this database user may not see")
+    assert seen.kept_for == "1 cards that are not closed" or "may not see" in seen.kept_for
 
 
 async def test_recent_months_are_not_looked_at(march: asyncpg.Connection) -> None:
@@ -230,7 +255,7 @@ async def test_a_dry_run_changes_nothing_and_a_run_makes_partitions_and_purges(
             await connection.execute(
                 "INSERT INTO webhooks (webhook_id, event_type, payload, status, sent_at, received_at, next_attempt_at,"
                 " processed_at, error_message)"
-                " VALUES ($1, 'card.updated', '{}', $2::text, $3, $3, $3, CASE $2::text WHEN 'processed' THEN $3 END,"
+                " VALUES ($1, 'card.updated', '{}', $2::text, $3::timestamptz, $3, $3, CASE $2::text WHEN 'processed' THEN $3::timestamptz END,"
                 " CASE $2::text WHEN 'failed' THEN 'x' END)",
                 f"msg-{number}-{status}",
                 status,

@@ -42,6 +42,17 @@ ROWS = {
         INSERT INTO addresses (account_id, addressable_type, addressable_id, address_type, street_line1, city, country)
         VALUES (1, 'user', 11, 'billing', '1 Way', 'Nowhere', 'US')
     """,
+    # A row that comes and goes leaves nothing but its entries in the audit.
+    "0009": """
+        INSERT INTO card_products (id, account_id, name, card_type) VALUES (9, 1, 'Passing', 'virtual');
+        DELETE FROM card_products WHERE id = 9
+    """,
+    "0010": """
+        INSERT INTO api_keys (name, prefix, key_hash, scopes, created_at, expires_at)
+        VALUES ('bridge', 'a1b2c3d4', sha256('key'), '{authorize}', now(), now() + interval '1 year');
+        INSERT INTO refresh_tokens (token_hash, family_id, account_id, user_id, created_at, expires_at)
+        VALUES (sha256('token'), gen_random_uuid(), 1, 11, now(), now() + interval '1 day')
+    """,
 }
 
 # What makes up a schema, in lines that do not depend on the order in which columns were added.
@@ -118,6 +129,7 @@ async def test_every_revision_goes_down_and_up_again_with_data_in_place(
         assert await migrate.upgrade(empty_database_url, revision) == [revision]
         schema, fresh = await _schema(empty), await _rows(empty)
         await empty.execute(ROWS.get(revision, "SELECT"))
+        assert (await _rows(empty) != fresh) == (revision in ROWS)
 
         assert await migrate.downgrade(empty_database_url, below) == [revision]
         assert await _schema(empty) ^ schema_below == set(), f"{revision} down"

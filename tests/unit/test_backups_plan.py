@@ -134,6 +134,16 @@ def test_half_a_backup_is_no_backup_and_the_next_one_sweeps_it_away(tmp_path: Pa
         shelf.find("20260106T000000Z-incr")
 
 
+def test_a_folder_without_a_manifest_is_told_and_never_built_upon(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    for name, manifest in (("20260105T000000Z-full", "{"), ("20260106T000000Z-incr", '{"kind": "full"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "backup.json").write_text(manifest)
+    (tmp_path / "20260107T000000Z-full").mkdir()
+    assert shelf.backups() == []
+    assert shelf.unreadable() == ["20260105T000000Z-full", "20260106T000000Z-incr", "20260107T000000Z-full"]
+
+
 def test_only_one_at_a_time_adds_or_removes_backups(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     with shelf.locked(), pytest.raises(StartupRefused, match="another backup works in"), shelf.locked():

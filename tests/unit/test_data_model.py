@@ -18,7 +18,7 @@ def rows() -> list[tuple[str, str, str]]:
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     text = (ROOT / "tests" / path).read_text(encoding="utf-8")
     return frozenset(re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE))
 
@@ -26,7 +26,7 @@ def tests_of(path: str) -> frozenset[str]:
 def test_every_test_that_the_data_model_page_names_exists() -> None:
     named = [(path, name) for *_, proof in rows() for path, name in re.findall(r"`(\w+/\w+\.py)::(\w+)`", proof)]
     assert len(named) > 200
-    assert [f"{path}::{name}" for path, name in named if name not in tests_of(path)] == []
+    assert [f"{path}::{name}" for path, name in named if name not in names_in(path)] == []
 
 
 def test_every_line_of_the_schema_documents_has_a_place_and_a_proof_or_says_that_it_has_none() -> None:

@@ -11,6 +11,7 @@ import pytest
 from authsvc.errors import InvalidRequest, Overloaded
 from authsvc.identity.passwords import Cost, HashedPasswords, Verdict, check_strength
 from authsvc.identity.ports import LockPolicy
+from tests.serving import until
 
 # Far below what settings allow: what is tested is not how slow it is.
 CHEAP = Cost(memory_kib=64, iterations=1, parallelism=1)
@@ -87,9 +88,7 @@ async def test_more_passwords_than_may_wait_are_refused_and_the_loop_goes_on(
         await passwords.verify(None, GOOD)
     gate.set()
     assert await asyncio.gather(*under_way[1:]) == [Verdict(is_right=True)] * 3
-    async with asyncio.timeout(20):
-        while passwords._waiting:
-            await asyncio.sleep(0)
+    await until(lambda: passwords._waiting == 0)
     assert (await passwords.verify(None, GOOD)).is_right
 
 

@@ -141,8 +141,8 @@ def test_without_a_key_nobody_signs_in_and_no_token_counts(tokens: AccessTokens)
 
 def test_a_rotation_keeps_so_many_older_keys_and_the_newest_signs(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    for _ in range(4):
-        made = rotate(path, now_s=NOW_S, signs_in_s=0, keep=2, chance=os.urandom)
+    for second in range(4):
+        made = rotate(path, now_s=NOW_S + second, signs_in_s=0, keep=2, chance=os.urandom)
     held = SigningKeys(path)
     assert len(made) == 3
     assert [key.kid for key in read(path)] == [key.kid for key in made]
@@ -159,6 +159,19 @@ def test_a_key_may_be_known_everywhere_before_it_signs(tmp_path: Path) -> None:
     held = SigningKeys(path)
     assert [held.signer(NOW_S + second_s).kid for second_s in (0, 59, 60)] == [first.kid, first.kid, second.kid]
     assert held.verifier(second.kid) is not None
+
+
+def test_a_rotation_that_would_leave_no_key_to_sign_with_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    rotate(path, now_s=NOW_S, signs_in_s=0, keep=1, chance=os.urandom)
+    rotate(path, now_s=NOW_S, signs_in_s=60, keep=1, chance=os.urandom)
+    before = path.read_bytes()
+    for signs_in_s, keep in ((60, 1), (60, 0), (0, 1)):
+        with pytest.raises(ValueError, match="no key would sign"):
+            rotate(path, now_s=NOW_S, signs_in_s=signs_in_s, keep=keep, chance=os.urandom)
+    assert path.read_bytes() == before
+    [only] = rotate(path, now_s=NOW_S, signs_in_s=0, keep=0, chance=os.urandom)
+    assert SigningKeys(path).signer(NOW_S).kid == only.kid
 
 
 def test_a_file_that_breaks_later_leaves_what_it_held(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -195,7 +208,7 @@ def test_halves_of_different_keys_and_two_keys_of_one_name_are_refused(tmp_path:
     first, second = document["keys"]
     for entries in ([first | {"x": second["x"]}], [first, second | {"kid": first["kid"]}], [first | {"d": "AAAA"}]):
         path.write_text(json.dumps({"keys": entries}))
-        with pytest.raises(ValueError, match="key|kid"):
+        with pytest.raises(ValueError, match=r"key|kid"):
             read(path)
 
 

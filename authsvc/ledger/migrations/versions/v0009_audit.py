@@ -28,6 +28,8 @@ _FUNCTIONS: Final = (
     "authsvc_audit_by_hand()",
     "authsvc_audit_chain()",
     "authsvc_audit()",
+    "authsvc_audit_action(JSONB, JSONB)",
+    "authsvc_audit_difference(JSONB, JSONB, TEXT[], TEXT[])",
     "authsvc_audit_next_hash(BYTEA, BYTEA, TEXT)",
     "authsvc_audit_told(TEXT)",
     "authsvc_audit_masked(JSONB)",

@@ -110,23 +110,58 @@ CREATE FUNCTION authsvc_audit_told(name TEXT) RETURNS TEXT LANGUAGE sql STABLE A
     SELECT nullif(left(current_setting('authsvc.' || name, true), 255), '')
 $$;
 
--- Arguments: the name of the thing, and the column that leads to its account (or 'nobody').
+-- What differs between two versions of a row, as an entry tells it; NULL for both when nothing does.
+CREATE FUNCTION authsvc_audit_difference(
+    old_row JSONB, new_row JSONB, column_names TEXT[], private_names TEXT[], OUT old_values JSONB, OUT new_values JSONB
+) LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    SELECT
+        jsonb_object_agg(
+            name, CASE WHEN name = ANY (private_names) THEN authsvc_audit_masked(old_row -> name) ELSE old_row -> name END
+        ) FILTER (WHERE old_row IS NOT NULL),
+        jsonb_object_agg(
+            name, CASE WHEN name = ANY (private_names) THEN authsvc_audit_masked(new_row -> name) ELSE new_row -> name END
+        ) FILTER (WHERE new_row IS NOT NULL)
+    INTO old_values, new_values
+    FROM unnest(column_names) AS name
+    WHERE old_row -> name IS DISTINCT FROM new_row -> name;
+END;
+$$;
+
+CREATE FUNCTION authsvc_audit_action(old_row JSONB, new_row JSONB) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN old_row IS NULL THEN 'CREATE'
+        WHEN new_row IS NULL THEN 'PURGE'
+        WHEN old_row ->> 'deleted_at' IS NULL AND new_row ->> 'deleted_at' IS NOT NULL THEN 'DELETE'
+        WHEN old_row ->> 'deleted_at' IS NOT NULL AND new_row ->> 'deleted_at' IS NULL THEN 'RESTORE'
+        ELSE 'UPDATE'
+    END
+$$;
+
+-- Arguments: the name of the thing, and the column that leads to its account, or 'nobody', or 'catalogue'.
 CREATE FUNCTION authsvc_audit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    -- Who is connected, which inside of a SECURITY DEFINER function is not current_user.
-    database_user TEXT := coalesce(nullif(current_setting('role'), 'none'), session_user);
-    column_names TEXT[] := authsvc_audit_columns(TG_RELID);
-    private_names TEXT[] := ARRAY(
-        SELECT name FROM unnest(column_names) AS name WHERE authsvc_audit_is_private(TG_TABLE_NAME, name)
-    );
+    column_names TEXT[];
+    private_names TEXT[];
     account TEXT := CASE TG_ARGV[1]
-        WHEN 'nobody' THEN 'NULL::INTEGER'
         WHEN 'spending_profile_id' THEN
             '(SELECT account_id FROM spending_profiles WHERE id = (side.fields ->> ''spending_profile_id'')::INTEGER)'
         ELSE format('(side.fields ->> %L)::INTEGER', TG_ARGV[1])
     END;
+    -- Whom a row's change is told to. A row that moves from one account to another is told to both; the catalogue to nobody
+    -- and to each account whose version the change raised, so that the version leads to it (see authsvc_categories_bump).
+    owners TEXT := CASE TG_ARGV[1]
+        WHEN 'nobody' THEN 'SELECT NULL::INTEGER AS account_id'
+        WHEN 'catalogue' THEN
+            'SELECT NULL::INTEGER AS account_id UNION ALL SELECT DISTINCT p.account_id FROM profile_categories AS c '
+            'JOIN spending_profiles AS p ON p.id = c.spending_profile_id WHERE num_nonnulls(old_row, new_row) = 1 '
+            'OR difference.new_values ?| ''{mcc_code,category_group,deleted_at}'''
+        ELSE
+            'SELECT DISTINCT ' || account || ' AS account_id FROM (VALUES (old_row), (new_row)) AS side (fields) '
+            'WHERE side.fields IS NOT NULL'
+    END;
     source TEXT := CASE
-        WHEN TG_LEVEL = 'ROW' THEN 'SELECT $1 AS old_row, $2 AS new_row'
+        WHEN TG_LEVEL = 'ROW' THEN 'SELECT $1.old_values AS old_row, $1.new_values AS new_row'
         WHEN TG_OP = 'INSERT' THEN 'SELECT NULL::JSONB AS old_row, to_jsonb(n) AS new_row FROM new_rows AS n'
         WHEN TG_OP = 'UPDATE' THEN
             'SELECT to_jsonb(o) AS old_row, to_jsonb(n) AS new_row FROM old_rows AS o JOIN new_rows AS n USING (id)'
@@ -134,54 +169,49 @@ DECLARE
         -- Before a truncation, which tells nobody what it takes away.
         ELSE format('SELECT to_jsonb(t) AS old_row, NULL::JSONB AS new_row FROM %s AS t', TG_RELID::REGCLASS)
     END;
-    old_row JSONB;
-    new_row JSONB;
+    -- What all entries of the statement have in common, and the whole rows of a row trigger.
+    told audit_pending;
 BEGIN
+    -- For this call. First of all: a temporary table must not take the place of any that is named here.
+    PERFORM set_config('search_path', format('%I, pg_temp', TG_TABLE_SCHEMA), true);
+    column_names := authsvc_audit_columns(TG_RELID);
+    private_names := ARRAY(
+        SELECT name FROM unnest(column_names) AS name WHERE authsvc_audit_is_private(TG_TABLE_NAME, name)
+    );
+    told.entity_type := TG_ARGV[0];
+    told.user_id := authsvc_audit_told('user_id');
+    -- Who is connected, which inside of a SECURITY DEFINER function is not current_user.
+    told.actor := coalesce(
+        authsvc_audit_told('actor'), 'database:' || coalesce(nullif(current_setting('role'), 'none'), session_user)
+    );
+    told.role := authsvc_audit_told('role');
+    told.ip_address := authsvc_audit_told('ip_address');
+    told.user_agent := authsvc_audit_told('user_agent');
+    told.request_id := authsvc_audit_told('request_id');
     IF TG_LEVEL = 'ROW' THEN
-        old_row := to_jsonb(OLD);
-        new_row := to_jsonb(NEW);
+        told.old_values := to_jsonb(OLD);
+        told.new_values := to_jsonb(NEW);
     END IF;
     EXECUTE format($query$
         INSERT INTO audit_pending (
             is_first, account_id, user_id, action, entity_type, entity_id, old_values, new_values, actor, role, ip_address,
             user_agent, request_id, config_version
         )
-        SELECT row_number() OVER (ORDER BY entry.entity_id, entry.account_id) = 1, entry.account_id, authsvc_audit_told('user_id')::INTEGER, entry.action, $3,
-            entry.entity_id, entry.old_values, entry.new_values, coalesce(authsvc_audit_told('actor'), $4),
-            authsvc_audit_told('role'), authsvc_audit_told('ip_address'), authsvc_audit_told('user_agent'),
-            authsvc_audit_told('request_id'), a.config_version
+        SELECT row_number() OVER (ORDER BY entry.entity_id, entry.account_id) = 1, entry.account_id, $1.user_id, entry.action,
+            $1.entity_type, entry.entity_id, entry.old_values, entry.new_values, $1.actor, $1.role, $1.ip_address,
+            $1.user_agent, $1.request_id, a.config_version
         FROM (
             SELECT owner.account_id, (coalesce(new_row, old_row) ->> 'id')::BIGINT AS entity_id,
-                CASE
-                    WHEN old_row IS NULL THEN 'CREATE'
-                    WHEN new_row IS NULL THEN 'PURGE'
-                    WHEN old_row ->> 'deleted_at' IS NULL AND new_row ->> 'deleted_at' IS NOT NULL THEN 'DELETE'
-                    WHEN old_row ->> 'deleted_at' IS NOT NULL AND new_row ->> 'deleted_at' IS NULL THEN 'RESTORE'
-                    ELSE 'UPDATE'
-                END AS action,
-                difference.old_values, difference.new_values
-            FROM (%s) AS changed
-            CROSS JOIN LATERAL (
-                SELECT
-                    jsonb_object_agg(
-                        name, CASE WHEN name = ANY ($6) THEN authsvc_audit_masked(old_row -> name) ELSE old_row -> name END
-                    ) FILTER (WHERE old_row IS NOT NULL) AS old_values,
-                    jsonb_object_agg(
-                        name, CASE WHEN name = ANY ($6) THEN authsvc_audit_masked(new_row -> name) ELSE new_row -> name END
-                    ) FILTER (WHERE new_row IS NOT NULL) AS new_values
-                FROM unnest($5) AS name
-                WHERE old_row -> name IS DISTINCT FROM new_row -> name
-            ) AS difference
-            -- A row that moves from one account to another is told to both.
-            CROSS JOIN LATERAL (
-                SELECT DISTINCT %s AS account_id FROM (VALUES (old_row), (new_row)) AS side (fields)
-                WHERE side.fields IS NOT NULL
-            ) AS owner
+                authsvc_audit_action(old_row, new_row) AS action, difference.old_values, difference.new_values
+            -- OFFSET keeps the planner from making each row's JSON again wherever it is looked at.
+            FROM (%s OFFSET 0) AS changed
+            CROSS JOIN LATERAL authsvc_audit_difference(old_row, new_row, $2, $3) AS difference
+            CROSS JOIN LATERAL (%s) AS owner
             WHERE num_nonnulls(difference.old_values, difference.new_values) > 0
         ) AS entry
         LEFT JOIN accounts AS a ON a.id = entry.account_id
         ORDER BY entry.entity_id, entry.account_id
-    $query$, source, account) USING old_row, new_row, TG_ARGV[0], 'database:' || database_user, column_names, private_names;
+    $query$, source, owners) USING told, column_names, private_names;
     RETURN NULL;
 END;
 $$;
@@ -206,9 +236,10 @@ $$;
 -- At the commit. The first call of a transaction takes everything: what waits here is visible to its transaction only.
 CREATE FUNCTION authsvc_audit_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    ids REGCLASS := pg_get_serial_sequence('audit_logs', 'id');
+    ids REGCLASS;
     written_at TIMESTAMPTZ;
 BEGIN
+    PERFORM set_config('search_path', format('%I, pg_temp', TG_TABLE_SCHEMA), true);
     IF NOT EXISTS (SELECT FROM audit_pending WHERE position = NEW.position) THEN
         RETURN NULL;
     END IF;
@@ -219,6 +250,7 @@ BEGIN
     PERFORM FROM audit_chains
     WHERE account_id IN (SELECT coalesce(account_id, 0) FROM audit_pending WHERE position >= NEW.position)
     ORDER BY account_id FOR UPDATE;
+    ids := pg_get_serial_sequence('audit_logs', 'id');
     written_at := clock_timestamp();
     WITH taken AS (
         DELETE FROM audit_pending WHERE position >= NEW.position RETURNING *
@@ -263,7 +295,7 @@ $$;
 CREATE CONSTRAINT TRIGGER audit_pending_chain AFTER INSERT ON audit_pending DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW WHEN (NEW.is_first) EXECUTE FUNCTION authsvc_audit_chain();
 
--- Whoever may change a card need not be allowed to write here. Times in UTC, whatever the session's zone: they are hashed.
+-- Whoever may change a card need not be allowed to write here. Times in UTC, whatever the session's zone.
 DO $$
 DECLARE
     name TEXT;
@@ -275,6 +307,8 @@ BEGIN
     END LOOP;
 END;
 $$;
+-- audit_pending is full of rows that are gone: they are stepped over by their index.
+ALTER FUNCTION authsvc_audit_chain() SET enable_seqscan = off;
 
 -- What is written stays, and nobody writes by hand. (A superuser may still switch triggers off: see docs/audit.md.)
 CREATE FUNCTION authsvc_audit_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -347,5 +381,5 @@ SELECT authsvc_audit_table('card_products', 'card_product', 'account_id');
 SELECT authsvc_audit_table('addresses', 'address', 'account_id');
 SELECT authsvc_audit_table('account_settings', 'account_setting', 'account_id');
 SELECT authsvc_audit_table('profile_categories', 'profile_category', 'spending_profile_id');
-SELECT authsvc_audit_table('spending_categories', 'spending_category', 'nobody');
+SELECT authsvc_audit_table('spending_categories', 'spending_category', 'catalogue');
 SELECT authsvc_audit_table('setting_keys', 'setting_key', 'nobody');

@@ -26,6 +26,8 @@ def downgrade() -> None:
     """Take away what upgrade added: nobody can sign in any more, and every key is gone."""
     op.execute("DROP TABLE api_keys")
     op.execute("DROP TABLE refresh_tokens")
+    op.execute("DROP TRIGGER users_void_reset ON users")
+    op.execute("DROP FUNCTION authsvc_void_reset()")
     op.execute("DROP TRIGGER users_row_version ON users")
     op.execute(
         "CREATE TRIGGER users_row_version BEFORE UPDATE ON users"

@@ -25,6 +25,7 @@ BEGIN
     FOR one IN
         SELECT p.oid::regprocedure AS name FROM pg_proc AS p
         WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'authsvc\\_%' AND p.prosecdef
+        AND p.proname NOT LIKE 'authsvc\\_audit%'
     LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY INVOKER RESET search_path', one.name);
     END LOOP;

@@ -49,21 +49,25 @@ RETURN authsvc_caller_role() = 'operator' OR (
 );
 
 -- What triggers do happens whoever asked: a version that is not raised because a policy hides the account's row would
--- leave a stale decision behind. Nothing of a caller's search path takes part.
+-- leave a stale decision behind. Nothing of a caller's search path takes part, least of all temporary tables. Functions
+-- of audit logs (0009) say for themselves as whom they run.
 DO $$
 DECLARE
     one RECORD;
 BEGIN
     FOR one IN
         SELECT p.oid::regprocedure AS name FROM pg_proc AS p
-        WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'authsvc\_%' AND (
+        WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'authsvc\_%'
+        AND p.proname NOT LIKE 'authsvc\_audit%' AND (
             p.prorettype = 'trigger'::regtype
             OR p.proname IN (
                 'authsvc_bump', 'authsvc_notify', 'authsvc_categories_bump', 'authsvc_profile_categories_bump'
             )
         )
     LOOP
-        EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path FROM CURRENT', one.name);
+        EXECUTE format(
+            'ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp', one.name, current_schema()
+        );
     END LOOP;
 END;
 $$;

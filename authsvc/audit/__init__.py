@@ -1,0 +1,1 @@
+"""Who changed what: entries, and the chain that shows whether any was tampered with."""

@@ -1,0 +1,1 @@
+"""Backups of the whole PostgreSQL server: taken, verified, chained, pruned by age, and proven by restoring them."""
