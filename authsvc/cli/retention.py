@@ -90,11 +90,10 @@ async def _dry_run(ages: _Ages) -> _Report:
     from authsvc.doctor.schema import partition_names
     from authsvc.ledger import retention as ledger
     from authsvc.ledger import webhooks
-    from authsvc.ledger.session import session
 
     async with webhooks.desk(settings.load().bridge_database_url or database_url()) as desk:
         purgeable = await webhooks.purgeable(desk, ["processed"], _us(ages.webhooks_before))
-    async with session(database_url()) as connection:
+    async with ledger.keeper(database_url()) as connection:
         there = set(await ledger.monthly(connection))
         old = await ledger.old_partitions(connection, ages.transactions_until, ages.keys_before)
         return _Report(
@@ -111,11 +110,10 @@ async def _dry_run(ages: _Ages) -> _Report:
 async def _run(ages: _Ages) -> _Report:
     from authsvc.ledger import retention as ledger
     from authsvc.ledger import webhooks
-    from authsvc.ledger.session import session
 
     async with webhooks.desk(settings.load().bridge_database_url or database_url()) as desk:
         purged = await webhooks.purge(desk, ["processed"], _us(ages.webhooks_before))
-    async with session(database_url()) as connection:
+    async with ledger.keeper(database_url()) as connection:
         created = await ledger.make_ahead(connection, ages.months_ahead, ages.today)
         keys = await ledger.purge_keys(connection, ages.keys_before)
         archived, kept = [], []

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from authsvc.clock import Clock
@@ -116,7 +116,7 @@ async def _migrations(patient: _Patient) -> list[Finding]:
 
 
 async def _partitions(patient: _Patient) -> list[Finding]:
-    today = datetime.fromtimestamp(patient.visit.clock.now_us() / 1_000_000, UTC).date()
+    today = _today(patient)
     finding = schema.partitions(await patient.chart.partitions(), today)
     if finding.state != "ok" and patient.visit.fix:
         with suppress(NotPossible):
@@ -124,8 +124,17 @@ async def _partitions(patient: _Patient) -> list[Finding]:
                 made = await retention.make_ahead(connection, schema.MONTHS_AHEAD, today)
             finding = schema.partitions(await patient.chart.partitions(), today)
             finding = finding._replace(finding=f"{finding.finding}; made {', '.join(made)}")
+    return [finding]
+
+
+async def _default_partition(patient: _Patient) -> list[Finding]:
     rows = await patient.chart.default_rows()
-    return [finding, schema.default_rows(sum(rows.values()), today, list(rows))]
+    return [schema.default_rows(sum(rows.values()), _today(patient), list(rows))]
+
+
+def _today(patient: _Patient) -> date:
+    """In UTC, like the months of partitions."""
+    return datetime.fromtimestamp(patient.visit.clock.now_us() / 1_000_000, UTC).date()
 
 
 async def _need_sight(patient: _Patient) -> None:
@@ -201,6 +210,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[_Patient], Awaitable[list[Finding]]]],
     ("replication", _replication),
     ("migrations", _migrations),
     ("partitions", _partitions),
+    ("default partition", _default_partition),
     ("archive", _archive),
     ("table growth", _sizes),
     ("indexes", _indexes),

@@ -3,15 +3,17 @@
 Nothing of the books is deleted. Why a partition may be archived, or not: docs/adr/0024.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
 
-from authsvc.errors import NotPossible
+from authsvc.errors import NotPossible, StartupRefused
 from authsvc.ledger.partitions import create_ahead
 from authsvc.ledger.queries import RETENTION_SQL
+from authsvc.ledger.session import session
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -42,6 +44,18 @@ class DormantAccount(NamedTuple):
     last_used_at: datetime
     balance: str
     currency: str
+
+
+@asynccontextmanager
+async def keeper(database_url: str) -> "AsyncIterator[Connection[Record]]":
+    """A connection for the functions below. Raises StartupRefused for a user who may not do what they do."""
+    async with session(database_url) as connection:
+        try:
+            yield connection
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise StartupRefused("this database user may not do that: run it as the owner of the tables") from error
+        except asyncpg.UndefinedTableError as error:
+            raise StartupRefused("the database lacks tables: run `authsvc db migrate`") from error
 
 
 async def monthly(connection: "Connection[Record]") -> list[str]:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from authsvc.v1 import management_pb2 as pb
 from authsvc.v1 import management_pb2_grpc, types_pb2
-from tests.desk import Desk, account, user
+from tests.desk import CARD_NUMBER, Desk, account, user
 from tests.network import Network
 from tests.serving import WAIT_S, request
 
@@ -100,7 +100,7 @@ async def test_a_thousand_cards_of_a_product_are_made_in_chunks_and_work_at_once
         ({"user_id": 10**8}, "cards[2].user_id"),
         ({}, "cards[2].user_id"),
         ({"last_four": "123"}, "cards[2].last_four"),
-        ({"lithic_card_token": "4111111111111111"}, "cards[2].lithic_card_token"),
+        ({"lithic_card_token": CARD_NUMBER}, "cards[2].lithic_card_token"),
     ],
 )
 async def test_one_bad_card_is_named_and_none_is_made(shop: Shop, bad: dict[str, Any], field: str) -> None:

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from authsvc.v1 import management_pb2 as pb
-from tests.desk import Desk, account, user
+from tests.desk import CARD_NUMBER, Desk, account, user
 from tests.network import Network
 from tests.serving import WAIT_S
 
@@ -40,7 +40,7 @@ TEXTS: Final = (
     "null",
     "1e999",
     "created_at desc",
-    "4111111111111111",
+    CARD_NUMBER,
 )
 NUMBERS: Final = (0, 1, 2, 3, -1, 7, 100, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63))
 

@@ -93,7 +93,7 @@ def test_addresses_are_checked_as_their_country_writes_them(
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("text", ["", "123", "12345", "１２３４", "12a4", "4242424242424242"])
+@pytest.mark.parametrize("text", ["", "123", "12345", "１２３４", "12a4", "4" + 15 * "1"])
 def test_of_a_card_number_four_digits_are_kept_and_nothing_else(text: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         checks.check_record(CARD, {"last_four": text})
