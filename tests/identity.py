@@ -64,11 +64,13 @@ class Entrance:
     def database(self) -> asyncpg.Connection:
         return self.running.database
 
-    async def person(self, role: str = "user", password_hash: str | None = _HASH) -> Person:
-        """A user of an account of their own, with PASSWORD."""
+    async def person(
+        self, role: str = "user", password_hash: str | None = _HASH, account_id: int | None = None
+    ) -> Person:
+        """A user with PASSWORD, of an account of their own unless one is given."""
         number = next(_numbers)
         email = f"person-{number}@identity.example"
-        account_id = await self.database.fetchval(
+        account_id = account_id or await self.database.fetchval(
             "INSERT INTO accounts (business_name, owner_email) VALUES ('Identity', $1) RETURNING id", email
         )
         user_id = await self.database.fetchval(

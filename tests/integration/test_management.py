@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -13,22 +13,13 @@ from authsvc.management.codec import snake
 from authsvc.management.resources import RESOURCES, Resource
 from authsvc.v1 import management_pb2 as pb
 from authsvc.v1 import types_pb2
-from tests.desk import CARD_NUMBER, Desk, account, user
+from tests.desk import CARD_NUMBER, Desk, Program, account, example, made_program, user
 from tests.network import Network
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CODE: Final = grpc.StatusCode
 _numbers = itertools.count(1)
-
-
-class Program(NamedTuple):
-    """An account with a user, a profile and a product."""
-
-    account: pb.Account
-    user: pb.User
-    profile: pb.SpendingProfile
-    product: pb.CardProduct
 
 
 @pytest.fixture
@@ -38,73 +29,7 @@ def desk(network: Network) -> Desk:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def program(desk: Desk) -> Program:
-    made = await desk.create(account())
-    profile = await desk.create(
-        pb.SpendingProfile(
-            account_id=made.id,
-            name="Travel",
-            spend_limit_minor=250_000,
-            spend_limit_duration=types_pb2.WINDOW_MONTHLY,
-            allowed_categories=["3000-3299", "5812"],
-        )
-    )
-    product = await desk.create(
-        pb.CardProduct(
-            account_id=made.id,
-            name="Travel card",
-            card_type=pb.CARD_TYPE_VIRTUAL,
-            default_spend_limit_minor=100_000,
-            default_spend_limit_duration=types_pb2.WINDOW_MONTHLY,
-            default_spending_profile_id=profile.id,
-        )
-    )
-    return Program(made, await desk.create(user(made.id)), profile, product)
-
-
-def example(resource: Resource, program: Program) -> Any:
-    """Something that can be made, and a field of it with another value."""
-    mine = program.account.id
-    number = next(_numbers)
-    return {
-        "Account": (account(), {"business_name": "Another name"}),
-        "User": (user(mine), {"role": pb.ROLE_ADMIN}),
-        "SpendingProfile": (
-            pb.SpendingProfile(account_id=mine, name=f"P{number}", blocked_categories=["7995"]),
-            {"limit_scope": pb.LIMIT_SCOPE_SHARED},
-        ),
-        "CardProduct": (
-            pb.CardProduct(account_id=mine, name=f"C{number}", card_type=pb.CARD_TYPE_DEBIT),
-            {"card_design": "blue"},
-        ),
-        "Card": (
-            pb.Card(account_id=mine, user_id=program.user.id, card_type=pb.CARD_TYPE_DEBIT),
-            {"status": pb.CARD_STATUS_ACTIVE},
-        ),
-        "Address": (
-            pb.Address(
-                account_id=mine,
-                addressable_type=pb.OWNER_TYPE_USER,
-                addressable_id=program.user.id,
-                address_type=pb.ADDRESS_TYPE_BILLING,
-                street_line1="12 Harbour Street",
-                city="Seattle",
-                state="WA",
-                postal_code="98101",
-            ),
-            {"postal_code": "98101-1234"},
-        ),
-        "Setting": (pb.Setting(account_id=mine, key="hold_days", value="9"), {"value": "10"}),
-        "Category": (
-            pb.Category(mcc_code=f"{number % 1000 + 9000:04}", category_name="Things"),
-            {"is_high_risk": True},
-        ),
-        "CategoryRule": (
-            pb.CategoryRule(
-                spending_profile_id=program.profile.id, category_group=f"Group {number}", rule_type=pb.RULE_TYPE_BLOCKED
-            ),
-            {"rule_type": pb.RULE_TYPE_ALLOWED},
-        ),
-    }[resource.name]
+    return await made_program(desk)
 
 
 async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[grpc.StatusCode, str]:

@@ -141,8 +141,10 @@ $$;
 -- Arguments: the name of the thing, and the column that leads to its account, or 'nobody', or 'catalogue'.
 CREATE FUNCTION authsvc_audit() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    column_names TEXT[];
-    private_names TEXT[];
+    column_names TEXT[] := authsvc_audit_columns(TG_RELID);
+    private_names TEXT[] := ARRAY(
+        SELECT name FROM unnest(column_names) AS name WHERE authsvc_audit_is_private(TG_TABLE_NAME, name)
+    );
     account TEXT := CASE TG_ARGV[1]
         WHEN 'spending_profile_id' THEN
             '(SELECT account_id FROM spending_profiles WHERE id = (side.fields ->> ''spending_profile_id'')::INTEGER)'
@@ -172,12 +174,6 @@ DECLARE
     -- What all entries of the statement have in common, and the whole rows of a row trigger.
     told audit_pending;
 BEGIN
-    -- For this call. First of all: a temporary table must not take the place of any that is named here.
-    PERFORM set_config('search_path', format('%I, pg_temp', TG_TABLE_SCHEMA), true);
-    column_names := authsvc_audit_columns(TG_RELID);
-    private_names := ARRAY(
-        SELECT name FROM unnest(column_names) AS name WHERE authsvc_audit_is_private(TG_TABLE_NAME, name)
-    );
     told.entity_type := TG_ARGV[0];
     told.user_id := authsvc_audit_told('user_id');
     -- Who is connected, which inside of a SECURITY DEFINER function is not current_user.
@@ -236,10 +232,9 @@ $$;
 -- At the commit. The first call of a transaction takes everything: what waits here is visible to its transaction only.
 CREATE FUNCTION authsvc_audit_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    ids REGCLASS;
+    ids REGCLASS := pg_get_serial_sequence('audit_logs', 'id');
     written_at TIMESTAMPTZ;
 BEGIN
-    PERFORM set_config('search_path', format('%I, pg_temp', TG_TABLE_SCHEMA), true);
     IF NOT EXISTS (SELECT FROM audit_pending WHERE position = NEW.position) THEN
         RETURN NULL;
     END IF;
@@ -250,7 +245,6 @@ BEGIN
     PERFORM FROM audit_chains
     WHERE account_id IN (SELECT coalesce(account_id, 0) FROM audit_pending WHERE position >= NEW.position)
     ORDER BY account_id FOR UPDATE;
-    ids := pg_get_serial_sequence('audit_logs', 'id');
     written_at := clock_timestamp();
     WITH taken AS (
         DELETE FROM audit_pending WHERE position >= NEW.position RETURNING *
@@ -295,7 +289,8 @@ $$;
 CREATE CONSTRAINT TRIGGER audit_pending_chain AFTER INSERT ON audit_pending DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW WHEN (NEW.is_first) EXECUTE FUNCTION authsvc_audit_chain();
 
--- Whoever may change a card need not be allowed to write here. Times in UTC, whatever the session's zone.
+-- Whoever may change a card need not be allowed to write here, nor can they put a temporary table in the place of one of these.
+-- Times in UTC, whatever the session's zone.
 DO $$
 DECLARE
     name TEXT;
