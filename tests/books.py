@@ -127,9 +127,13 @@ async def counters_of(counters: "redis.asyncio.Redis", account_id: int) -> dict[
 
 
 async def drift(
-    connection: asyncpg.Connection, counters: "redis.asyncio.Redis", *, current: Collection[int] = ()
+    connection: asyncpg.Connection,
+    counters: "redis.asyncio.Redis",
+    *,
+    current: Collection[int] = (),
+    only: Collection[int] | None = None,
 ) -> list[str]:
-    """Where counters differ from PostgreSQL, and reservations that are still pending.
+    """Where counters differ from PostgreSQL, and reservations that are still pending: of all accounts, or `only` some.
 
     Counters of an epoch that is over cannot become a decision and are left alone, except for the `current` accounts,
     which must have counters of their current epoch.
@@ -138,6 +142,8 @@ async def drift(
     run = await run_of(counters)
     for account in await connection.fetch("SELECT id, counter_epoch, balance FROM accounts ORDER BY id"):
         account_id = account["id"]
+        if only is not None and account_id not in only:
+            continue
         left = await counters.zrange(f"authsvc:{{{account_id}}}:{run}:p", 0, -1)
         if left:
             found.append(f"account {account_id} has {len(left)} pending reservations")

@@ -120,11 +120,11 @@ class Entrance:
 
 
 @asynccontextmanager
-async def open_entrance(servers: Servers, template: str, folder: Path) -> AsyncIterator[Entrance]:
+async def open_entrance(servers: Servers, template: str, folder: Path, **settings: object) -> AsyncIterator[Entrance]:
     clock, keys = MovedClock(), folder / "keys.json"
     rotate(keys, now_s=0, signs_in_s=0, keep=1, chance=os.urandom)
-    limits = {"signin_per_minute_address": ADDRESS_TRIES, "signin_per_minute_email": EMAIL_TRIES}
-    async with serving_module(servers, template, clock=clock, signing_keys_file=keys, **limits) as running:
+    given = {"signin_per_minute_address": ADDRESS_TRIES, "signin_per_minute_email": EMAIL_TRIES} | settings
+    async with serving_module(servers, template, clock=clock, signing_keys_file=keys, **given) as running:
         yield Entrance(running, clock, keys)
 
 

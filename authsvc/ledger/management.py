@@ -12,8 +12,10 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from authsvc.audit.shapes import Entry, Filter
 from authsvc.errors import AlreadyExists, InvalidRequest, NotPossible, PermissionDenied, Unavailable
 from authsvc.identity.shapes import Caller
+from authsvc.ledger.audit import page
 from authsvc.ledger.queries import MANAGEMENT_SQL as SQL
 from authsvc.ledger.store import GONE, NOT_COMMITTED, Connection, Pool
 from authsvc.management.resources import CARD, Field, Resource, Shape
@@ -172,6 +174,10 @@ class PostgresSession:
         with _named_fields(CARD):
             rows = await self._connection.fetch(SQL["move_cards"], list(card_ids), from_profile_id, to_profile_id)
         return [row["id"] for row in rows]
+
+    async def audit_page(self, wanted: Filter, before: int | None, count: int) -> Sequence[Entry]:
+        """See `Session.audit_page`."""
+        return await page(self._connection, wanted, before, count)
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """Puts the management services together."""
 
+from authsvc.management.audit_servicer import AuditServicer
 from authsvc.management.bulk import Bulk
 from authsvc.management.bulk_servicer import BulkServicer
 from authsvc.management.manage import Management
@@ -13,5 +14,9 @@ def management_on(store: Store, callers: Callers, metrics: Metrics) -> dict[str,
     """The servicers, by the full names of their services."""
     management = Management(store)
     bulk = BulkServicer(Bulk(store, management), callers, metrics)
-    name = pb.DESCRIPTOR.services_by_name["BulkService"].full_name
-    return {name: bulk, **resource_servicers(management, callers, metrics)}
+    services = pb.DESCRIPTOR.services_by_name
+    return {
+        services["BulkService"].full_name: bulk,
+        services["AuditService"].full_name: AuditServicer(store, callers, metrics),
+        **resource_servicers(management, callers, metrics),
+    }

@@ -6,20 +6,26 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from authsvc.errors import Unauthenticated
+from authsvc.identity.rates import RateLimit
 from authsvc.identity.shapes import OPERATOR, Caller
 
 Authenticate = Callable[[Sequence[tuple[str, str]]], Any]
 _REQUEST_ID: Final = "x-request-id"
 _USER_AGENT: Final = "user-agent"
 _TEXT_MAX: Final = 255
+_NAME_MAX: Final = 64
 
 
 class OpenCallers:
-    """On loopback whoever reaches the server runs the platform; credentials that are brought count all the same."""
+    """Where no credentials are required whoever reaches the server runs the platform; those that are brought count.
 
-    def __init__(self, authenticate: Authenticate | None, *, is_open: bool) -> None:
+    Who has credentials may call so often; programs on loopback without any are not held back.
+    """
+
+    def __init__(self, authenticate: Authenticate | None, rate: RateLimit | None = None, *, is_open: bool) -> None:
         """`authenticate` reads credentials; without it there are none. Not `is_open`: who brings none is refused."""
         self._authenticate = authenticate
+        self._rate = rate
         self._is_open = is_open
 
     async def caller_of(self, context: Any) -> Caller:
@@ -28,8 +34,10 @@ class OpenCallers:
         told = dict(metadata)
         if "authorization" in told and self._authenticate is not None:
             caller: Caller = await self._authenticate(metadata)
+            if self._rate is not None:
+                self._rate.take(caller.actor)
         elif self._is_open:
-            caller = Caller("loopback", OPERATOR)
+            caller = Caller(_nameless(context), OPERATOR)
         else:
             raise Unauthenticated("credentials are required: authorization: Bearer …")
         return caller._replace(
@@ -37,6 +45,13 @@ class OpenCallers:
             ip_address=address_of(context.peer()),
             user_agent=told.get(_USER_AGENT, "")[:_TEXT_MAX],
         )
+
+
+def _nameless(context: Any) -> str:
+    """The name in the certificate that a caller without credentials presented, else that of whoever is on loopback."""
+    names = context.auth_context().get("x509_common_name") or [b""]
+    name = "".join(character for character in names[0].decode(errors="replace") if character.isprintable())
+    return f"certificate:{name[:_NAME_MAX]}" if name else "loopback"
 
 
 def address_of(peer: str) -> str:

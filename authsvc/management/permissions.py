@@ -81,6 +81,7 @@ MATRIX: Final[dict[str, dict[str, dict[Verb, Reach]]]] = {
         ADMIN: {_VIEW: _A},
         ANALYST: {_VIEW: _A},
     },
+    "AuditLog": {role: {_VIEW: _A} for role in (OWNER, ADMIN, ANALYST)},
     "Category": {role: {_VIEW: Reach.EVERYWHERE} for role in (OWNER, ADMIN, ANALYST, USER)},
 }
 

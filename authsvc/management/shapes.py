@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol
 
+from authsvc.audit.shapes import Entry, Filter
 from authsvc.identity.shapes import Caller
 from authsvc.management.resources import Resource
 
@@ -100,6 +101,9 @@ class Session(Protocol):
         self, card_ids: Sequence[int], from_profile_id: int | None, to_profile_id: int | None
     ) -> list[int]:
         """The cards that have another profile now: those of `card_ids`, or all of a profile, but closed ones."""
+
+    async def audit_page(self, wanted: Filter, before: int | None, count: int) -> Sequence[Entry]:
+        """See `AuditLog.page`; what the caller may not see is not there."""
 
     def attempt(self) -> AbstractAsyncContextManager[None]:
         """A part of the transaction: what is raised in it undoes it alone."""

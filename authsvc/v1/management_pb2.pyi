@@ -875,3 +875,69 @@ class BadLine(_message.Message):
     line: int
     problem: FieldProblem
     def __init__(self, line: _Optional[int] = ..., problem: _Optional[_Union[FieldProblem, _Mapping]] = ...) -> None: ...
+
+class AuditLog(_message.Message):
+    __slots__ = ("id", "account_id", "user_id", "action", "entity_type", "entity_id", "old_values", "new_values", "actor", "role", "ip_address", "user_agent", "request_id", "config_version", "created_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    OLD_VALUES_FIELD_NUMBER: _ClassVar[int]
+    NEW_VALUES_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    IP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    USER_AGENT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    account_id: int
+    user_id: int
+    action: str
+    entity_type: str
+    entity_id: int
+    old_values: str
+    new_values: str
+    actor: str
+    role: str
+    ip_address: str
+    user_agent: str
+    request_id: str
+    config_version: int
+    created_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[int] = ..., account_id: _Optional[int] = ..., user_id: _Optional[int] = ..., action: _Optional[str] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[int] = ..., old_values: _Optional[str] = ..., new_values: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[str] = ..., ip_address: _Optional[str] = ..., user_agent: _Optional[str] = ..., request_id: _Optional[str] = ..., config_version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListAuditLogsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "account_id", "entity_type", "entity_id", "action", "actor", "config_version", "start_time", "end_time")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    account_id: int
+    entity_type: str
+    entity_id: int
+    action: str
+    actor: str
+    config_version: int
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account_id: _Optional[int] = ..., entity_type: _Optional[str] = ..., entity_id: _Optional[int] = ..., action: _Optional[str] = ..., actor: _Optional[str] = ..., config_version: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListAuditLogsResponse(_message.Message):
+    __slots__ = ("audit_logs", "next_page_token")
+    AUDIT_LOGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    audit_logs: _containers.RepeatedCompositeFieldContainer[AuditLog]
+    next_page_token: str
+    def __init__(self, audit_logs: _Optional[_Iterable[_Union[AuditLog, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

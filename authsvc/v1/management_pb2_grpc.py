@@ -3087,3 +3087,79 @@ class BulkService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class AuditServiceStub:
+    """Who changed what. Owners, admins and analysts see their account's; nobody changes any of it.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListAuditLogs = channel.unary_unary(
+                '/authsvc.v1.AuditService/ListAuditLogs',
+                request_serializer=authsvc_dot_v1_dot_management__pb2.ListAuditLogsRequest.SerializeToString,
+                response_deserializer=authsvc_dot_v1_dot_management__pb2.ListAuditLogsResponse.FromString,
+                _registered_method=True)
+
+
+class AuditServiceServicer:
+    """Who changed what. Owners, admins and analysts see their account's; nobody changes any of it.
+    """
+
+    def ListAuditLogs(self, request, context):
+        """Lists changes, newest first, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AuditServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListAuditLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditLogs,
+                    request_deserializer=authsvc_dot_v1_dot_management__pb2.ListAuditLogsRequest.FromString,
+                    response_serializer=authsvc_dot_v1_dot_management__pb2.ListAuditLogsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'authsvc.v1.AuditService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('authsvc.v1.AuditService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AuditService:
+    """Who changed what. Owners, admins and analysts see their account's; nobody changes any of it.
+    """
+
+    @staticmethod
+    def ListAuditLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authsvc.v1.AuditService/ListAuditLogs',
+            authsvc_dot_v1_dot_management__pb2.ListAuditLogsRequest.SerializeToString,
+            authsvc_dot_v1_dot_management__pb2.ListAuditLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -225,7 +225,8 @@ async def test_changes_in_quick_succession_are_each_obeyed_also_by_requests_that
         late = await rows_after(database, card.account_id, change.transaction)
         assert [row for row in late if row["config_version"] < change.version] == []
     async with redis.asyncio.Redis.from_url(timed.redis_url) as counters:
-        await until_clear(lambda: books.drift(database, counters), HEALED_S)
+        # Only this account's: one whose time zone changed may keep a counter of a day that no plan has any more.
+        await until_clear(lambda: books.drift(database, counters, only=[card.account_id]), HEALED_S)
 
 
 async def test_a_new_card_works_at_once_although_its_token_was_unknown_to_every_worker(database, callers):

@@ -46,7 +46,9 @@ class House:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def entrance(servers: Servers, template: str, tmp_path_factory: Any) -> AsyncIterator[Entrance]:
-    async with open_entrance(servers, template, tmp_path_factory.mktemp("tokens")) as opened:
+    async with open_entrance(
+        servers, template, tmp_path_factory.mktemp("tokens"), management_calls_per_s=10_000
+    ) as opened:
         yield opened
 
 
@@ -119,6 +121,36 @@ async def test_what_somebody_changed_is_written_down_in_their_name(houses: tuple
     )
     assert (entry["action"], entry["role"], entry["ip_address"]) == ("UPDATE", ADMIN, "127.0.0.1")
     assert entry["actor"] == f"user:{entry['user_id']}" and entry["account_id"] == mine.program.account.id
+
+
+async def test_audit_logs_are_told_to_those_who_may_see_them_and_lead_from_a_version_to_its_change(
+    houses: tuple[House, House],
+) -> None:
+    mine, other = houses
+    card = mine.records["Card"]
+    await mine.desks[OWNER].update(pb.Card(id=card.id, status=pb.CARD_STATUS_INACTIVE), "status")
+    version = (await mine.operator.get("Account", mine.program.account.id)).config_version
+    for role in (OWNER, ADMIN, ANALYST):
+        page = await logs(mine.desks[role], config_version=version, entity_type="card")
+        (entry,) = page.audit_logs
+        assert (entry.entity_id, entry.action, entry.role) == (card.id, "UPDATE", OWNER)
+        assert '"inactive"' in entry.new_values and '"inactive"' not in entry.old_values
+        assert {one.account_id for one in (await logs(mine.desks[role])).audit_logs} == {mine.program.account.id}
+        assert not (await logs(mine.desks[role], account_id=other.program.account.id)).audit_logs
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await logs(mine.desks[USER])
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    seen: list[int] = []
+    token = ""
+    while token or not seen:
+        page = await logs(mine.operator, account_id=mine.program.account.id, page_size=3, page_token=token)
+        seen += [one.id for one in page.audit_logs]
+        token = page.next_page_token
+    assert seen == sorted(set(seen), reverse=True) and len(seen) > 6
+
+
+async def logs(desk: Desk, **wanted: Any) -> pb.ListAuditLogsResponse:
+    return await desk.page("Audit", "AuditLogs", **wanted)
 
 
 async def refused(desk: Desk, name: str, record_id: int) -> grpc.StatusCode:

@@ -117,6 +117,8 @@ CREATE UNIQUE INDEX addresses_primary_key ON addresses (addressable_type, addres
 WHERE is_primary AND deleted_at IS NULL;
 CREATE INDEX addresses_addressable_idx ON addresses (addressable_type, addressable_id);
 CREATE INDEX addresses_account_id_idx ON addresses (account_id);
+CREATE INDEX addresses_owner_account_id_idx ON addresses (owner_account_id) WHERE owner_account_id IS NOT NULL;
+CREATE INDEX addresses_owner_user_id_idx ON addresses (owner_user_id) WHERE owner_user_id IS NOT NULL;
 CREATE TRIGGER addresses_touch BEFORE UPDATE ON addresses FOR EACH ROW EXECUTE FUNCTION authsvc_touch_row();
 CREATE TRIGGER addresses_row_version BEFORE UPDATE ON addresses
 FOR EACH ROW EXECUTE FUNCTION authsvc_next_row_version();
