@@ -21,7 +21,7 @@ class Desk:
 
     def __init__(self, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...] = ()) -> None:
         self._channel = channel
-        self._metadata = metadata
+        self.metadata = metadata
 
     def stub(self, resource: str) -> Any:
         return getattr(management_pb2_grpc, f"{resource}ServiceStub")(self._channel)
@@ -29,37 +29,37 @@ class Desk:
     async def create(self, message: Any) -> Any:
         name = message.DESCRIPTOR.name
         request = getattr(pb, f"Create{name}Request")(**{snake(name): message})
-        return await getattr(self.stub(name), f"Create{name}")(request, timeout=WAIT_S, metadata=self._metadata)
+        return await getattr(self.stub(name), f"Create{name}")(request, timeout=WAIT_S, metadata=self.metadata)
 
     async def get(self, name: str, record_id: int, **more: Any) -> Any:
         return await getattr(self.stub(name), f"Get{name}")(
-            pb.GetResourceRequest(id=record_id, **more), timeout=WAIT_S, metadata=self._metadata
+            pb.GetResourceRequest(id=record_id, **more), timeout=WAIT_S, metadata=self.metadata
         )
 
     async def update(self, message: Any, *paths: str) -> Any:
         name = message.DESCRIPTOR.name
         request = getattr(pb, f"Update{name}Request")(**{snake(name): message})
         request.update_mask.paths.extend(paths)
-        return await getattr(self.stub(name), f"Update{name}")(request, timeout=WAIT_S, metadata=self._metadata)
+        return await getattr(self.stub(name), f"Update{name}")(request, timeout=WAIT_S, metadata=self.metadata)
 
     async def delete(self, name: str, record_id: int, etag: str = "") -> Any:
         return await getattr(self.stub(name), f"Delete{name}")(
-            pb.DeleteResourceRequest(id=record_id, etag=etag), timeout=WAIT_S, metadata=self._metadata
+            pb.DeleteResourceRequest(id=record_id, etag=etag), timeout=WAIT_S, metadata=self.metadata
         )
 
     async def restore(self, name: str, record_id: int) -> Any:
         return await getattr(self.stub(name), f"Restore{name}")(
-            pb.RestoreResourceRequest(id=record_id), timeout=WAIT_S, metadata=self._metadata
+            pb.RestoreResourceRequest(id=record_id), timeout=WAIT_S, metadata=self.metadata
         )
 
     async def purge(self, name: str, record_id: int) -> Any:
         return await getattr(self.stub(name), f"Purge{name}")(
-            pb.PurgeResourceRequest(id=record_id), timeout=WAIT_S, metadata=self._metadata
+            pb.PurgeResourceRequest(id=record_id), timeout=WAIT_S, metadata=self.metadata
         )
 
     async def page(self, resource: str, plural: str, **wanted: Any) -> Any:
         request = getattr(pb, f"List{plural}Request")(**wanted)
-        return await getattr(self.stub(resource), f"List{plural}")(request, timeout=WAIT_S, metadata=self._metadata)
+        return await getattr(self.stub(resource), f"List{plural}")(request, timeout=WAIT_S, metadata=self.metadata)
 
 
 def account() -> pb.Account:

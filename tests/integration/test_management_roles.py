@@ -230,6 +230,30 @@ async def test_only_an_owner_makes_changes_or_deletes_an_owner(
         await management.delete(admin, USERS, boss.record["id"], None)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("Card", {"status": "active"}),
+        ("Card", {"spending_profile_id": None}),
+        ("User", {"status": "inactive"}),
+        ("SpendingProfile", {"blocked_categories": ["7995"]}),
+        ("CategoryRule", {"rule_type": "blocked"}),
+    ],
+)
+async def test_an_admin_who_may_not_touch_the_account_raises_its_version_all_the_same(
+    management: Management, name: str, change: dict[str, Any]
+) -> None:
+    mine = await made_side(management)
+    operator, by_name = Caller("test", OPERATOR), {one.name: one for one in RESOURCES}
+    before = await management.get(operator, by_name["Account"], mine.account_id)
+    if change == {"spending_profile_id": None}:
+        first = {"spending_profile_id": mine.records["SpendingProfile"]}
+        await management.update(operator, by_name["Card"], mine.records["Card"], first, None)
+    await management.update(mine.caller(ADMIN), by_name[name], mine.records[name], change, None)
+    after = await management.get(operator, by_name["Account"], mine.account_id)
+    assert after.record["config_version"] > before.record["config_version"]
+
+
 async def test_every_resource_has_a_row_in_the_table_and_nobody_but_operators_may_purge() -> None:
     assert set(MATRIX) == {resource.name for resource in RESOURCES} | {"AuditLog"}
     assert all(Verb.PURGE not in verbs for roles in MATRIX.values() for verbs in roles.values())

@@ -1,6 +1,8 @@
 """The table of rights cell by cell through the API: users who signed in, keys of programs, and callers without either."""
 
+import contextlib
 import itertools
+import random
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ from authsvc.management.resources import RESOURCES, Resource
 from authsvc.v1 import management_pb2 as pb
 from tests.desk import Desk, Program, account, example, made_program
 from tests.identity import Entrance, bearing, open_entrance
+from tests.random_messages import message_for
+from tests.serving import WAIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -147,6 +151,37 @@ async def test_audit_logs_are_told_to_those_who_may_see_them_and_lead_from_a_ver
         seen += [one.id for one in page.audit_logs]
         token = page.next_page_token
     assert seen == sorted(set(seen), reverse=True) and len(seen) > 6
+
+
+@pytest.mark.parametrize("role", [OWNER, ADMIN, USER])
+async def test_random_messages_with_ids_of_next_door_tell_and_change_nothing_there(
+    houses: tuple[House, House], role: str
+) -> None:
+    mine, other = houses
+    chance = random.Random(role)
+    ids = [record.id for record in other.records.values()] + [other.program.account.id]
+    before = await everything_of(other)
+    for name in sorted({resource.name for resource in RESOURCES if resource.tenant}):
+        stub = mine.desks[role].stub(name)
+        for method in pb.DESCRIPTOR.services_by_name[f"{name}Service"].methods:
+            for _ in range(12):
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    told = await getattr(stub, method.name)(
+                        message_for(method, chance, ids), timeout=WAIT_S, metadata=mine.desks[role].metadata
+                    )
+                    assert f"account_id: {other.program.account.id}\n" not in str(told), method.name
+    assert await everything_of(other) == before
+
+
+async def everything_of(house: House) -> list[Any]:
+    """Every row of the house's account."""
+    tables = ("users", "spending_profiles", "card_products", "cards", "addresses", "account_settings")
+    wanted = [f"SELECT to_jsonb(t) AS row FROM {table} AS t WHERE account_id = $1" for table in tables]
+    query = " UNION ALL ".join([*wanted, "SELECT to_jsonb(t) FROM accounts AS t WHERE id = $1"])
+    rows = await house.entrance.database.fetch(
+        f"SELECT row::TEXT FROM ({query}) AS s ORDER BY 1", house.program.account.id
+    )
+    return [row["row"] for row in rows]
 
 
 async def logs(desk: Desk, **wanted: Any) -> pb.ListAuditLogsResponse:

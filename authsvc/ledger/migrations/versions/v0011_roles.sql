@@ -48,21 +48,18 @@ RETURN authsvc_caller_role() = 'operator' OR (
     authsvc_caller_role() IN ('owner', 'admin') AND account_id = authsvc_caller_account()
 );
 
--- What triggers do happens whoever asked: a version that is not raised because a policy hides the account's row would
--- leave a stale decision behind. Nothing of a caller's search path takes part, least of all temporary tables. Functions
--- of audit logs (0009) say for themselves as whom they run.
+-- What triggers read and write beyond their own rows happens whoever asked: a version that is not raised because a policy
+-- hides the account's row would leave a stale decision behind. Nothing of a caller's search path takes part, least of
+-- all temporary tables. Triggers on the engine's hot rows look at their own rows only and stay as they are.
 DO $$
 DECLARE
     one RECORD;
 BEGIN
     FOR one IN
         SELECT p.oid::regprocedure AS name FROM pg_proc AS p
-        WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'authsvc\_%'
-        AND p.proname NOT LIKE 'authsvc\_audit%' AND (
-            p.prorettype = 'trigger'::regtype
-            OR p.proname IN (
-                'authsvc_bump', 'authsvc_notify', 'authsvc_categories_bump', 'authsvc_profile_categories_bump'
-            )
+        WHERE p.pronamespace = current_schema()::regnamespace AND p.proname IN (
+            'authsvc_bump', 'authsvc_categories_bump', 'authsvc_profile_categories_bump', 'authsvc_card_profile',
+            'authsvc_product_profile', 'authsvc_profile_delete', 'authsvc_profile_of_products', 'authsvc_keep_history'
         )
     LOOP
         EXECUTE format(
