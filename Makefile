@@ -42,7 +42,7 @@ test: setup ## Lint, types, import walls, and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 protos: setup ## Regenerate authsvc/v1 from protos/authsvc/v1
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(PROTOS_OUT) --pyi_out=$(PROTOS_OUT) \

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,19 +15,23 @@ import grpc
 import uvloop
 
 from authsvc import logs
+from authsvc.admission import Admission, calling
 from authsvc.clock import Clock, SystemClock
 from authsvc.counters.store import RedisCounters
 from authsvc.decide import Decider
 from authsvc.enquire import Enquiry
 from authsvc.errors import AuthsvcError, StartupRefused, Unavailable
+from authsvc.history.own import OwnHistory
 from authsvc.history.servicer import HistoryServicer
 from authsvc.identity.assembly import identity_on
-from authsvc.identity.authenticate import MANAGE
+from authsvc.identity.authenticate import AUTHORIZE, EVENTS, HISTORY, MANAGE, Authenticator
+from authsvc.identity.rates import RateLimit
 from authsvc.ledger.events import PostgresEventLedger
 from authsvc.ledger.funding import PostgresFundingLedger
 from authsvc.ledger.history import PostgresHistory
 from authsvc.ledger.identity import PostgresIdentities
 from authsvc.ledger.management import PostgresStore
+from authsvc.ledger.replicas import open_replicas
 from authsvc.ledger.store import Pool, PostgresLedger, open_pool, open_recorders
 from authsvc.lifecycle.apply import Lifecycle
 from authsvc.lifecycle.expiry import HoldExpiry
@@ -35,6 +39,7 @@ from authsvc.lifecycle.increments import Increments
 from authsvc.lifecycle.servicer import TransactionServicer
 from authsvc.management.assembly import management_on
 from authsvc.management.callers import OpenCallers
+from authsvc.management.shapes import Store
 from authsvc.metrics import Metrics
 from authsvc.reaper import Reaper
 from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, IDENTITY_SERVICE, TRANSACTION_SERVICE, Server
@@ -162,13 +167,15 @@ async def wire(
         default_deadline_ms=settings.default_deadline_ms,
     )
     expiry = HoldExpiry(events, lifecycle, metrics.expired)
-    history = HistoryServicer(PostgresHistory(ledger), clock, metrics, watchers_max=settings.streams_max)
-    servicers: dict[str, object] = {
-        AUTHORIZATION_SERVICE: servicer,
-        TRANSACTION_SERVICE: transactions,
-        HISTORY_SERVICE: history,
-        **_management(settings, ledger, pool, clock, metrics, stack),
-    }
+    replicas = await open_replicas(settings, clock.monotonic_s, metrics, stack)
+    if replicas is not None:
+        await _background(stack, replicas.run())
+    past = OwnHistory(PostgresHistory(ledger, replicas), calling)
+    history = HistoryServicer(past, clock, metrics, watchers_max=settings.streams_max)
+    store = PostgresStore(pool, replicas, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    authenticator, people = _management(settings, ledger, store, clock, metrics, stack)
+    programs = {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions, HISTORY_SERVICE: history}
+    servicers = {**_admitted(settings, programs, authenticator, metrics), **people}
     return Service(
         settings=settings,
         clock=clock,
@@ -204,13 +211,24 @@ def _servicer(
 
 
 def _management(
-    settings: Settings, ledger: PostgresLedger, pool: Pool, clock: Clock, metrics: Metrics, stack: AsyncExitStack
-) -> dict[str, object]:
-    """The services of people: where they sign in, and what they edit."""
+    settings: Settings, ledger: PostgresLedger, store: Store, clock: Clock, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Authenticator, dict[str, object]]:
+    """Who callers are, and the services of people: where they sign in, and what they edit."""
     authenticator, identity = identity_on(PostgresIdentities(ledger), settings, clock, os.urandom, metrics, stack)
-    callers = OpenCallers(authenticator.within(MANAGE), is_open=settings.is_loopback)
-    store = PostgresStore(pool, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
-    return {IDENTITY_SERVICE: identity, **management_on(store, callers, metrics)}
+    per_s = settings.management_calls_per_s
+    rate = RateLimit(60 * per_s, clock.monotonic_s, at_once=per_s, text="too many calls; try again in a second")
+    callers = OpenCallers(authenticator.within(MANAGE), rate, is_open=not settings.credentials_required)
+    return authenticator, {IDENTITY_SERVICE: identity, **management_on(store, callers, metrics)}
+
+
+def _admitted(
+    settings: Settings, programs: Mapping[str, object], authenticator: Authenticator, metrics: Metrics
+) -> Mapping[str, object]:
+    """The services of programs, for callers with credentials where they are required. Elsewhere nothing is between."""
+    if not settings.credentials_required:
+        return programs
+    scopes = {AUTHORIZATION_SERVICE: AUTHORIZE, TRANSACTION_SERVICE: EVENTS, HISTORY_SERVICE: HISTORY}
+    return Admission(authenticator, metrics, again_ms=settings.credentials_ttl_ms).before(programs, scopes)
 
 
 def _counters(settings: Settings, stack: AsyncExitStack) -> RedisCounters:

@@ -71,6 +71,11 @@ class Metrics:
                 ("authsvc_pool_size_max", "Database connections there may be."),
             )
         )
+        self._replica_lag_s = Gauge(
+            "authsvc_replica_lag_seconds", "No older commit is missing.", ["replica"], registry=self.registry
+        )
+        self._replica_up = Gauge("authsvc_replica_up", "1 while it is read.", ["replica"], registry=self.registry)
+        self._reads = Counter("authsvc_replica_reads", "Lists, by where.", ["place"], registry=self.registry)
         ProcessCollector(registry=self.registry)
 
     def batch(self, size: int, reserve_s: float, record_s: float) -> None:
@@ -122,6 +127,15 @@ class Metrics:
         """A pool of connections. `reads` tell how many are open, how many are idle, and how many there may be."""
         for gauge, read in zip(self._pools, reads, strict=True):
             gauge.labels(name).set_function(read)
+
+    def replica(self, name: str, lag_s: Callable[[], float], is_read: Callable[[], bool]) -> None:
+        """A replica that lists may be read from."""
+        self._replica_lag_s.labels(name).set_function(lag_s)
+        self._replica_up.labels(name).set_function(is_read)
+
+    def read_at(self, place: str) -> None:
+        """A list or a sum was read there, in a service with replicas."""
+        self._reads.labels(place).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""

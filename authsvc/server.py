@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from authsvc import codec
 from authsvc.settings import Settings
+from authsvc.tls import server_credentials_of
 from authsvc.v1 import authorization_pb2, history_pb2, identity_pb2, management_pb2, transactions_pb2
 
 _AUTHORIZATION: Final = authorization_pb2.DESCRIPTOR.services_by_name["AuthorizationService"]
@@ -44,7 +45,11 @@ class Server:
     def __init__(
         self, settings: Settings, servicers: Mapping[str, object], extra: Iterable[grpc.GenericRpcHandler] = ()
     ) -> None:
-        """`servicers` by the full names of their services; `extra` handlers run beside them, on the same stack."""
+        """`servicers` by the full names of their services; `extra` handlers run beside them, on the same stack.
+
+        Raises StartupRefused when TLS cannot be had, or must not be done without.
+        """
+        self._credentials = server_credentials_of(settings)
         self._grpc = grpc.aio.server(
             options=[
                 # Workers share the port; the kernel spreads connections over them.
@@ -69,7 +74,10 @@ class Server:
 
     async def start(self) -> int:
         """Listen, not yet healthy. Returns the port."""
-        port = self._grpc.add_insecure_port(self._address)
+        if self._credentials is None:
+            port = self._grpc.add_insecure_port(self._address)
+        else:
+            port = self._grpc.add_secure_port(self._address, self._credentials)
         await self.report(healthy=False)
         await self._grpc.start()
         return port

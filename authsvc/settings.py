@@ -12,54 +12,30 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from authsvc import setting_texts
 from authsvc.bridge.signature import key_of
 from authsvc.errors import SettingsError
+from authsvc.setting_texts import PORT_MAX, listed
 
 PREFIX: Final = "AUTHSVC_"
 MASK: Final = "***"
-PORT_MAX: Final = 65_535
 SECRET_FIELDS: Final = frozenset(
-    {"database_url", "redis_url", "bridge_asa_secrets", "bridge_event_secrets", "bridge_database_url"}
+    {"database_url", "redis_url", "bridge_asa_secrets", "bridge_event_secrets", "bridge_database_url", "api_key"}
+    | {"database_replica_urls"}
 )
 # Greedy on purpose: a password whose `/`, `?` or `@` somebody forgot to escape is masked to its end.
 _USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
 _SECRET_PARAMETER: Final = re.compile(r"([?&](?:password|sslpassword|username|user)=)[^&]*", re.IGNORECASE)
 
 
-def _database_scheme(url: str) -> str:
-    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
-        raise ValueError("must start with postgresql://")
-    return url
-
-
-def _redis_scheme(url: str) -> str:
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must start with redis://, rediss:// or unix://")
-    return url
-
-
-def _host_and_port(target: str) -> str:
-    host, _, port = target.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
-        raise ValueError("must be HOST:PORT")
-    return target
-
-
-def _secrets(text: str) -> str:
-    for position, secret in enumerate(_listed(text), start=1):
-        try:
-            key_of(secret)
-        except ValueError as error:
-            raise ValueError(f"secret {position} {error}") from error
+def _api_key(text: str) -> str:
+    # It becomes a header of every call; the text of a key never shows in an error.
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("must be one word of printable ASCII")
     return text
-
-
-def _listed(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 class Settings(BaseModel):
@@ -67,10 +43,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: Annotated[str, AfterValidator(_database_scheme)] | None = Field(
+    database_url: Annotated[str, AfterValidator(setting_texts.database_url)] | None = Field(
         None, repr=False, description="PostgreSQL 15 or later. Absent with redis_url: embedded servers."
     )
-    redis_url: Annotated[str, AfterValidator(_redis_scheme)] | None = Field(
+    database_replica_urls: Annotated[str, AfterValidator(setting_texts.database_urls)] = Field(
+        "", repr=False, description="Standbys of it, comma-separated, one host each: lists and reports are read there."
+    )
+    replica_lag_max_ms: int = Field(
+        1_000, ge=100, le=600_000, description="How far behind a replica may be; beyond, the primary is read."
+    )
+    redis_url: Annotated[str, AfterValidator(setting_texts.redis_url)] | None = Field(
         None, repr=False, description="Redis 7 or later, or Valkey, with maxmemory-policy noeviction."
     )
     data_dir: Path = Field(Path(".authsvc"), description="Where the embedded servers keep their data between runs.")
@@ -84,6 +66,34 @@ class Settings(BaseModel):
         description="Prometheus port; worker i takes this plus i. 0: any free port each, logged.",
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that share the gRPC port, one event loop each.")
+
+    require_credentials: Literal["auto", "always", "never"] = Field(
+        "auto", description="Whether calls need credentials. auto: unless host is a loopback address."
+    )
+    tls_cert_file: Path | None = Field(None, description="Certificate of the server and its chain, PEM.")
+    tls_key_file: Path | None = Field(None, description="Private key of tls_cert_file, PEM.")
+    tls_client_ca_file: Path | None = Field(
+        None, description="Callers must present a certificate that one of these authorities signed, PEM."
+    )
+    allow_plaintext: bool = Field(
+        False, description="Serve, and send credentials, without TLS beyond loopback: something else protects the way."
+    )
+    management_calls_per_s: int = Field(
+        50, ge=1, le=1_000_000, description="Management calls a second by one caller with credentials, per worker."
+    )
+
+    api_key: Annotated[str, AfterValidator(_api_key)] | None = Field(
+        None, repr=False, description="API key that commands and the bridge present to the service."
+    )
+    api_key_file: Path | None = Field(None, description="File that holds it instead.")
+    tls_ca_file: Path | None = Field(
+        None, description="Authorities that commands and the bridge trust to name the service, PEM; absent: no TLS."
+    )
+    tls_client_cert_file: Path | None = Field(None, description="Certificate that they present, PEM.")
+    tls_client_key_file: Path | None = Field(None, description="Private key of tls_client_cert_file, PEM.")
+    tls_server_name: str = Field(
+        "", max_length=253, description="Name in the service's certificate, where it is not the host that is asked."
+    )
 
     directory_cards_max: int = Field(200_000, ge=1, le=100_000_000, description="Cards kept in memory, per worker.")
     negative_ttl_ms: int = Field(5_000, ge=0, le=3_600_000, description="How long an unknown card token is remembered.")
@@ -138,7 +148,7 @@ class Settings(BaseModel):
         10_000, ge=0, le=600_000, description="How long requests in flight may take at shutdown."
     )
 
-    bridge_target: Annotated[str, AfterValidator(_host_and_port)] = Field(
+    bridge_target: Annotated[str, AfterValidator(setting_texts.host_and_port)] = Field(
         "127.0.0.1:50051", description="The service that the bridge asks, HOST:PORT."
     )
     bridge_host: str = Field("127.0.0.1", min_length=1, description="Address the bridge listens on.")
@@ -146,13 +156,13 @@ class Settings(BaseModel):
     bridge_metrics_port: int = Field(
         9_463, ge=0, le=PORT_MAX, description="Prometheus port of the bridge; 0: any free port, logged."
     )
-    bridge_asa_secrets: Annotated[str, AfterValidator(_secrets)] = Field(
+    bridge_asa_secrets: Annotated[str, AfterValidator(setting_texts.signing_secrets)] = Field(
         "", repr=False, description="Secrets (whsec_…) Lithic may sign with, comma-separated; two while rotating."
     )
-    bridge_event_secrets: Annotated[str, AfterValidator(_secrets)] = Field(
+    bridge_event_secrets: Annotated[str, AfterValidator(setting_texts.signing_secrets)] = Field(
         "", repr=False, description="Secrets (whsec_…) of the event subscription, comma-separated; two while rotating."
     )
-    bridge_database_url: Annotated[str, AfterValidator(_database_scheme)] | None = Field(
+    bridge_database_url: Annotated[str, AfterValidator(setting_texts.database_url)] | None = Field(
         None, repr=False, description="PostgreSQL where the bridge keeps webhooks. Absent: database_url."
     )
     bridge_webhook_workers: int = Field(
@@ -219,18 +229,27 @@ class Settings(BaseModel):
         """Whether the service can be reached from this machine only."""
         return _is_loopback(self.host)
 
+    @property
+    def credentials_required(self) -> bool:
+        """Whether whoever brings no credentials is refused."""
+        return self.require_credentials == "always" or (self.require_credentials == "auto" and not self.is_loopback)
+
     def effective(self) -> dict[str, Any]:
         """Every setting with its value, JSON-ready, user names and passwords masked."""
         values = self.model_dump(mode="json")
         return values | {name: _masked(name, values[name]) for name in SECRET_FIELDS if values[name] is not None}
 
+    def replica_urls(self) -> list[str]:
+        """Where lists are read while it is near enough; none: on the primary."""
+        return listed(self.database_replica_urls)
+
     def asa_keys(self) -> list[bytes]:
         """The keys that Lithic may have signed with."""
-        return [key_of(secret) for secret in _listed(self.bridge_asa_secrets)]
+        return [key_of(secret) for secret in listed(self.bridge_asa_secrets)]
 
     def event_keys(self) -> list[bytes]:
         """The keys that webhooks of the event subscription may be signed with."""
-        return [key_of(secret) for secret in _listed(self.bridge_event_secrets)]
+        return [key_of(secret) for secret in listed(self.bridge_event_secrets)]
 
     def webhooks_url(self) -> str | None:
         """Where webhooks are kept; None when nowhere, because there is no database or nothing to verify them with."""
@@ -278,7 +297,9 @@ def mask_url(url: str) -> str:
 
 def _masked(name: str, value: str) -> str:
     """A URL without its credentials; of a list of secrets, how many there are."""
-    return mask_url(value) if name.endswith("_url") else ",".join(MASK for _ in _listed(value))
+    if name.endswith("_urls"):
+        return ",".join(map(mask_url, listed(value)))
+    return mask_url(value) if name.endswith("_url") else ",".join(MASK for _ in listed(value))
 
 
 def _unknown(variable: str, known: Iterable[str]) -> str:
@@ -293,9 +314,7 @@ def _problem(name: str, value: object, message: str) -> str:
 
 def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
     """Each pair of settings that cannot both hold: the names involved, and the problem in words."""
-    if (settings.database_url is None) != (settings.redis_url is None):
-        text = "AUTHSVC_DATABASE_URL and AUTHSVC_REDIS_URL belong together: give both, or neither for embedded servers"
-        yield {"database_url", "redis_url"}, text
+    yield from _contradictions_of_servers(settings)
     if settings.pg_pool_min > settings.pg_pool_max:
         yield {"pg_pool_min", "pg_pool_max"}, "AUTHSVC_PG_POOL_MIN must not be above AUTHSVC_PG_POOL_MAX"
     if settings.metrics_port + settings.workers - 1 > PORT_MAX:
@@ -311,10 +330,40 @@ def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
         if settings.bridge_allow_unsigned and getattr(settings, secrets):
             text = f"AUTHSVC_BRIDGE_ALLOW_UNSIGNED and {PREFIX}{secrets.upper()} exclude each other"
             yield {"bridge_allow_unsigned", secrets}, text
+    yield from _contradictions_of_trust(settings)
     # A record that expires before the reaper looks at it would hide an abandoned reservation for ever.
     if settings.record_ttl_ms <= settings.reaper_grace_ms + settings.reaper_interval_ms:
         text = "AUTHSVC_RECORD_TTL_MS must be above AUTHSVC_REAPER_GRACE_MS plus AUTHSVC_REAPER_INTERVAL_MS"
         yield {"record_ttl_ms", "reaper_grace_ms", "reaper_interval_ms"}, text
+
+
+def _contradictions_of_servers(settings: Settings) -> Iterator[tuple[set[str], str]]:
+    """As above, of PostgreSQL and Redis."""
+    if (settings.database_url is None) != (settings.redis_url is None):
+        text = "AUTHSVC_DATABASE_URL and AUTHSVC_REDIS_URL belong together: give both, or neither for embedded servers"
+        yield {"database_url", "redis_url"}, text
+    if settings.database_replica_urls and settings.database_url is None:
+        yield {"database_replica_urls", "database_url"}, "AUTHSVC_DATABASE_REPLICA_URLS needs AUTHSVC_DATABASE_URL"
+
+
+def _contradictions_of_trust(settings: Settings) -> Iterator[tuple[set[str], str]]:
+    """As above, of credentials and TLS."""
+    together = ("tls_cert_file", "tls_key_file"), ("tls_client_cert_file", "tls_client_key_file")
+    for one, other in together:
+        if (getattr(settings, one) is None) != (getattr(settings, other) is None):
+            yield {one, other}, f"{PREFIX}{one.upper()} and {PREFIX}{other.upper()} belong together"
+    for name, needed in (("tls_client_ca_file", "tls_cert_file"), ("tls_client_cert_file", "tls_ca_file")):
+        if getattr(settings, name) is not None and getattr(settings, needed) is None:
+            yield {name, needed}, f"{PREFIX}{name.upper()} needs {PREFIX}{needed.upper()}"
+    if settings.api_key is not None and settings.api_key_file is not None:
+        yield {"api_key", "api_key_file"}, "AUTHSVC_API_KEY and AUTHSVC_API_KEY_FILE exclude each other"
+    is_guarded = settings.is_loopback or settings.tls_client_ca_file is not None or settings.allow_plaintext
+    if settings.require_credentials == "never" and not is_guarded:
+        text = (
+            "AUTHSVC_REQUIRE_CREDENTIALS=never needs a loopback AUTHSVC_HOST, AUTHSVC_TLS_CLIENT_CA_FILE, or"
+            " AUTHSVC_ALLOW_PLAINTEXT=true: anybody could call"
+        )
+        yield {"require_credentials", "host", "tls_client_ca_file", "allow_plaintext"}, text
 
 
 def _is_loopback(host: str) -> bool:

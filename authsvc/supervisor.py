@@ -29,6 +29,11 @@ def serve(settings: Settings) -> int:
     # Workers import this module too: the tools of migration would cost each of them a second and 20 MB.
     from authsvc.ledger.prepare import prepare  # noqa: PLC0415
 
+    if not settings.is_loopback or settings.tls_cert_file is not None:
+        # A port that must not be opened, or files that are no good, are told before anything is changed.
+        from authsvc.tls import server_credentials_of  # noqa: PLC0415
+
+        server_credentials_of(settings)
     with ExitStack() as stack:
         settings = _with_servers(settings, stack)
         prepare(str(settings.database_url))

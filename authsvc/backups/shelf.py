@@ -19,6 +19,7 @@ MANIFEST: Final = "backup.json"
 DATA: Final = "data"
 # Half a backup, and half of a removal. Neither is ever listed.
 UNFINISHED: Final = ".unfinished-"
+_SECOND_US: Final = 1_000_000
 
 
 class Shelf:
@@ -50,6 +51,13 @@ class Shelf:
     def data(self, name: str) -> Path:
         """The data directory in a backup."""
         return self.folder / name / DATA
+
+    def free_name(self, kind: Kind, started_us: int) -> str:
+        """The name of a backup that starts now. Of two within one second the later one is named a second ahead."""
+        taken = {one.name.partition("-")[0] for one in self.backups()}
+        while name_of(kind, started_us).partition("-")[0] in taken:
+            started_us += _SECOND_US
+        return name_of(kind, started_us)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -100,7 +108,7 @@ class Shelf:
 
 def name_of(kind: Kind, started_us: int) -> str:
     """YYYYMMDDTHHMMSSZ-full or -incr: sorted by name is sorted by time."""
-    return f"{datetime.fromtimestamp(started_us // 1_000_000, UTC):%Y%m%dT%H%M%SZ}-{kind}"
+    return f"{datetime.fromtimestamp(started_us // _SECOND_US, UTC):%Y%m%dT%H%M%SZ}-{kind}"
 
 
 def size_bytes(folder: Path) -> int:

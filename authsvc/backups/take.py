@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from authsvc.backups.plan import Backup, Next, Policy, Source, next_backup
-from authsvc.backups.shelf import DATA, Shelf, name_of, size_bytes
+from authsvc.backups.shelf import DATA, Shelf, size_bytes
 from authsvc.backups.tools import Progress, Tools
 from authsvc.clock import Clock
 from authsvc.errors import StartupRefused
@@ -80,9 +80,7 @@ class Job:
 
     def _take(self, choice: Next) -> Backup:
         started_us = self.clock.now_us()
-        name = name_of(choice.kind, started_us)
-        if (self.shelf.folder / name).exists():
-            raise StartupRefused(f"there is a backup {name} already")
+        name = self.shelf.free_name(choice.kind, started_us)
         parent = None if choice.parent is None else self.shelf.data(choice.parent.name)
         with self.shelf.unfinished(name) as folder:
             data = folder / DATA

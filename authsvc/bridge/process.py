@@ -21,7 +21,7 @@ from authsvc.bridge.inbox import Inbox
 from authsvc.bridge.metrics import BridgeMetrics
 from authsvc.bridge.responder import Responder
 from authsvc.bridge.workers import Workers
-from authsvc.client import AuthorizationClient
+from authsvc.client import AuthorizationClient, presented_to
 from authsvc.clock import Clock, SystemClock
 from authsvc.errors import StartupRefused
 from authsvc.ledger.webhooks import open_webhooks
@@ -67,7 +67,7 @@ async def serve(
         listener = stack.enter_context(closing(listener_on(settings.bridge_host, settings.bridge_port)))
         metrics = BridgeMetrics()
         metrics_port = _serve_metrics(metrics, settings, stack)
-        client = await stack.enter_async_context(AuthorizationClient(settings.bridge_target, clock=clock))
+        client = await stack.enter_async_context(client_of(settings, clock))
         responder = Responder(client, settings, clock, metrics)
         inbox = await stack.enter_async_context(webhooks_of(settings, client, clock, metrics))
         app = app_of(responder, client, metrics, inbox)
@@ -85,6 +85,12 @@ async def serve(
         await serving
         await responder.late.rest(settings.drain_timeout_ms / 1000)
         _log.info("the bridge stops")
+
+
+def client_of(settings: Settings, clock: Clock) -> AuthorizationClient:
+    """What asks the service. Raises `StartupRefused` when a file of what it presents cannot be read."""
+    presented = presented_to(settings.bridge_target, settings)
+    return AuthorizationClient(settings.bridge_target, clock=clock, **presented._asdict())
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from authsvc.cli.options import Address, Json, target_of
+from authsvc.cli.options import Address, Json, client_of, target_of
 from authsvc.cli.output import console, fail, print_json
 from authsvc.management.resources import Resource, Shape
 
@@ -212,10 +212,10 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _stream(address: str | None, method: str, asked: Any, told: Callable[[Any], None]) -> None:
-    from authsvc.client import AuthorizationClient, ClientError
+    from authsvc.client import ClientError
 
     async def listen() -> None:
-        async with AuthorizationClient(target_of(address), connections=1) as client:
+        async with client_of(target_of(address)) as client:
             await client.health("")
             async for report in client.manage_stream(method, asked, timeout_s=_TIMEOUT_S):
                 told(report)

@@ -27,6 +27,8 @@ SERVERS_FILE: Final = "servers.json"
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104 (it is compared, not bound)
 _NO_DATABASE: Final = "no database: set AUTHSVC_DATABASE_URL and AUTHSVC_REDIS_URL, or start `authsvc serve`"
 
+_CREDENTIALS_TEXT: Final = "AUTHSVC_API_KEY or AUTHSVC_API_KEY_FILE; keys are made with `authsvc key create`"
+
 Ask = Callable[[Callable[["AuthorizationClient"], Awaitable[Any]]], Any]
 
 
@@ -44,16 +46,30 @@ def asking(target: str) -> Iterator[Ask]:
     from authsvc.client import AuthorizationClient, ClientError
 
     async def ask(question: Callable[[AuthorizationClient], Awaitable[Any]]) -> Any:
-        async with AuthorizationClient(target, connections=1) as client:
+        async with client_of(target) as client:
             await client.health("")
-            return await question(client)
+            try:
+                return await question(client)
+            except ClientError as error:
+                if error.code == "UNAUTHENTICATED":
+                    raise ClientError(error.code, f"{error.message} ({_CREDENTIALS_TEXT})") from error
+                raise
 
     try:
         yield lambda question: asyncio.run(ask(question))
     except ClientError as error:
+        if error.code == "UNAVAILABLE" and "handshake" in error.message.lower():
+            fail(f"the service at {target} is not who AUTHSVC_TLS_CA_FILE and AUTHSVC_TLS_SERVER_NAME say, or no TLS")
         if error.code == "UNAVAILABLE":
             fail(f"no service answers at {target}: start one with `authsvc serve`, or name another with --address")
         raise
+
+
+def client_of(target: str) -> "AuthorizationClient":
+    """A client with one connection, and with the credentials and the trust of the settings."""
+    from authsvc.client import AuthorizationClient, presented_to
+
+    return AuthorizationClient(target, connections=1, **presented_to(target, settings.load())._asdict())
 
 
 def known_database_url() -> str | None:

@@ -8,6 +8,7 @@ counts once; after a timeout the caller may do the same, and is told what was de
 """
 
 from authsvc.client.client import AuthorizationClient, to_dict
+from authsvc.client.credentials import Presented, presented_to
 from authsvc.client.failures import ClientError, DeadlineExceeded
 
-__all__ = ["AuthorizationClient", "ClientError", "DeadlineExceeded", "to_dict"]
+__all__ = ["AuthorizationClient", "ClientError", "DeadlineExceeded", "Presented", "presented_to", "to_dict"]

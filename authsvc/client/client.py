@@ -45,22 +45,25 @@ class AuthorizationClient(HistoryCalls):
     is tried again until then; every other status is told at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it asks, what it presents, and what it is not to take from the machine
         self,
         target: str,
         *,
         connections: int = 4,
         channel_credentials: grpc.ChannelCredentials | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        server_name: str = "",
         clock: Clock | None = None,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
         """`target` is HOST:PORT. Without `channel_credentials` the connection is plain. `metadata` goes with each call.
 
+        `server_name` is the name in the service's certificate, where it is not the host of `target`.
         `clock` dates requests that bring no `transacted_at`; `chance` (0 to 1) spreads out reconnections.
         """
         self._target = target
         self._credentials = channel_credentials
+        self._options = (*_OPTIONS, ("grpc.ssl_target_name_override", server_name)) if server_name else _OPTIONS
         self._metadata = tuple(metadata)
         self._clock = clock or SystemClock()
         self._chance = chance
@@ -211,9 +214,9 @@ class AuthorizationClient(HistoryCalls):
 
     def _new_lane(self) -> "Lane":
         if self._credentials is None:
-            channel = grpc.aio.insecure_channel(self._target, _OPTIONS)
+            channel = grpc.aio.insecure_channel(self._target, self._options)
         else:
-            channel = grpc.aio.secure_channel(self._target, self._credentials, _OPTIONS)
+            channel = grpc.aio.secure_channel(self._target, self._credentials, self._options)
         return Lane(channel)
 
     async def _unary(self, method: str, message: Message, timeout_s: float) -> Any:

@@ -16,10 +16,19 @@ _IPV6_PREFIX: Final = 64
 class RateLimit:
     """At most so many a minute by each caller, and as many at once. Each worker counts for itself."""
 
-    def __init__(self, per_minute: int, monotonic_s: Callable[[], float], *, callers_max: int = 100_000) -> None:
-        """`callers_max` are remembered; whoever asked longest ago is forgotten first."""
-        self._size = float(per_minute)
+    def __init__(
+        self,
+        per_minute: int,
+        monotonic_s: Callable[[], float],
+        *,
+        at_once: int | None = None,
+        callers_max: int = 100_000,
+        text: str = "too many attempts; try again in a minute",
+    ) -> None:
+        """`callers_max` are remembered; whoever asked longest ago is forgotten first. `at_once`: fewer at once."""
+        self._size = float(per_minute if at_once is None else at_once)
         self._per_s = per_minute / _MINUTE_S
+        self._text = text
         self._monotonic_s = monotonic_s
         self._left: LRUCache[str, tuple[float, float]] = LRUCache(callers_max)
 
@@ -29,7 +38,7 @@ class RateLimit:
         left, then_s = self._left.get(caller, (self._size, now_s))
         left = min(self._size, left + (now_s - then_s) * self._per_s)
         if left < 1:
-            raise Overloaded("too many attempts; try again in a minute")
+            raise Overloaded(self._text)
         self._left[caller] = (left - 1, now_s)
 
     def __len__(self) -> int:

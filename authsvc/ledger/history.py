@@ -1,10 +1,13 @@
-"""The `History` port on PostgreSQL. It reads beside decisions, on few of their connections at a time."""
+"""The `History` port on PostgreSQL. It reads beside decisions, on few of their connections at a time.
+
+With replicas, lists and sums are read there. What must be exact is not: one decision, whose account it is, the watch.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import orjson
@@ -25,10 +28,13 @@ from authsvc.history.shapes import (
     Whose,
 )
 from authsvc.ledger.queries import HISTORY_SQL
+from authsvc.ledger.replicas import Replicas
 from authsvc.ledger.store import Connection, PostgresLedger, datetime_of, instant_us
 from authsvc.ports import Stored
 from rules.lifecycle import Status
 from rules.money import divisor
+
+T = TypeVar("T")
 
 # Decisions share the pool; a report must never be what they wait for.
 _REPORTS_AT_ONCE: Final = 2
@@ -57,29 +63,16 @@ _GROUPINGS: Final[dict[Grouping, tuple[str, str, str]]] = {
 class PostgresHistory:
     """Reads what is committed."""
 
-    def __init__(self, ledger: PostgresLedger) -> None:
-        """On the connections of the ledger of decisions."""
+    def __init__(self, ledger: PostgresLedger, replicas: Replicas | None = None) -> None:
+        """On the connections of the ledger of decisions, and on those of `replicas`."""
         self._ledger = ledger
+        self._replicas = replicas
         self._reports = asyncio.Semaphore(_REPORTS_AT_ONCE)
         self._tail = asyncio.Semaphore(1)
 
     async def page(self, wanted: Filter, after: Place | None, count: int) -> list[Recorded]:
         """See `History.page`."""
-        place = after or Place(wanted.end_us, 0)
-        rows: list[Recorded] = []
-        async with self._reporting() as connection:
-            conditions = await _conditions(connection, wanted)
-            if conditions is None:
-                return []
-            is_ordered = any(column in ("t.account_id", "t.card_id") for column, _ in conditions)
-            query, values = page_query(conditions)
-            for start_us in [wanted.start_us] if is_ordered else _starts_us(wanted.start_us, place.transacted_at_us):
-                bounds = datetime_of(start_us), datetime_of(place.transacted_at_us), place.transaction_id
-                rows += map(_recorded, await connection.fetch(query, *bounds, count - len(rows), *values))
-                if len(rows) == count:
-                    break
-                place = Place(start_us, 0)
-        return rows
+        return await self._report(lambda connection: _page(connection, wanted, after, count))
 
     async def remembered(self, transaction_id: int, request_id: str) -> Remembered | None:
         """See `History.remembered`."""
@@ -106,8 +99,9 @@ class PostgresHistory:
         """See `History.sums`."""
         bounds = datetime_of(span.start_us), datetime_of(span.end_us)
         starts = [datetime_of(start_us) for start_us in starts_us]
-        async with self._reporting() as connection:
-            records = await connection.fetch(sums_query(by), span.account_id, *bounds, starts, rows_max)
+        records = await self._report(
+            lambda connection: connection.fetch(sums_query(by), span.account_id, *bounds, starts, rows_max)
+        )
         return [Sums(*record) for record in records]
 
     async def scope(self, whose: Whose) -> Scope:
@@ -141,10 +135,41 @@ class PostgresHistory:
     @asynccontextmanager
     async def _reporting(self) -> AsyncIterator[Connection]:
         async with self._reports, self._ledger.reading() as connection:
-            try:
+            with _too_long():
                 yield connection
-            except asyncpg.QueryCanceledError as error:
-                raise DeadlineExceeded("this takes the database too long; ask for a smaller span") from error
+
+    async def _report(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What may be a moment old."""
+        if self._replicas is None:
+            async with self._reporting() as connection:
+                return await work(connection)
+        with _too_long():
+            return await self._replicas.read(work, self._reporting)
+
+
+@contextmanager
+def _too_long() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise DeadlineExceeded("this takes the database too long; ask for a smaller span") from error
+
+
+async def _page(connection: Connection, wanted: Filter, after: Place | None, count: int) -> list[Recorded]:
+    place = after or Place(wanted.end_us, 0)
+    rows: list[Recorded] = []
+    conditions = await _conditions(connection, wanted)
+    if conditions is None:
+        return []
+    is_ordered = any(column in ("t.account_id", "t.card_id") for column, _ in conditions)
+    query, values = page_query(conditions)
+    for start_us in [wanted.start_us] if is_ordered else _starts_us(wanted.start_us, place.transacted_at_us):
+        bounds = datetime_of(start_us), datetime_of(place.transacted_at_us), place.transaction_id
+        rows += map(_recorded, await connection.fetch(query, *bounds, count - len(rows), *values))
+        if len(rows) == count:
+            break
+        place = Place(start_us, 0)
+    return rows
 
 
 def page_query(conditions: Sequence[tuple[str, Sequence[Any]]]) -> tuple[str, list[Any]]:

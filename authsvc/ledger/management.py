@@ -4,10 +4,10 @@ Names of tables and columns in its statements come from authsvc/management/resou
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import orjson
@@ -17,10 +17,13 @@ from authsvc.errors import AlreadyExists, InvalidRequest, NotPossible, Permissio
 from authsvc.identity.shapes import Caller
 from authsvc.ledger.audit import page
 from authsvc.ledger.queries import MANAGEMENT_SQL as SQL
+from authsvc.ledger.replicas import Replicas
 from authsvc.ledger.store import GONE, NOT_COMMITTED, Connection, Pool
 from authsvc.management.resources import CARD, Field, Resource, Shape
 from authsvc.management.shapes import Listing, Record, SettingKey
 from rules.money import divisor
+
+T = TypeVar("T")
 
 _BOOK_KEEPING: Final = ("id", "row_version", "created_at", "updated_at", "deleted_at")
 _NAMED: Final = re.compile(r"_(?:key|check|fkey|transition|live|immutable|monotonic)$")
@@ -30,23 +33,42 @@ _TABLES_OWN: Final = "new row for relation"
 class PostgresStore:
     """Keeps the records. On a pool of its own or on the ledger's: nothing of a caller outlasts its transaction."""
 
-    def __init__(self, pool: Pool, *, acquire_timeout_ms: int) -> None:
-        """`pool` must connect as somebody who may become `authsvc_management`."""
+    def __init__(self, pool: Pool, replicas: Replicas | None = None, *, acquire_timeout_ms: int) -> None:
+        """`pool`, and the replicas', must connect as somebody who may become `authsvc_management`."""
         self._pool = pool
+        self._replicas = replicas
         self._acquire_timeout_s = acquire_timeout_ms / 1000
 
     @asynccontextmanager
     async def session(self, caller: Caller) -> "AsyncIterator[PostgresSession]":
         """See `Store.session`."""
+        async with self._connected() as connection, connection.transaction():
+            await connection.execute(SQL["become"], *_context(caller))
+            yield PostgresSession(connection)
+
+    async def read(self, caller: Caller, work: "Callable[[PostgresSession], Awaitable[T]]") -> T:
+        """See `Store.read`."""
+        if self._replicas is None:
+            async with self.session(caller) as session:
+                return await work(session)
+
+        async def told(connection: Connection) -> T:
+            async with connection.transaction(readonly=True):
+                await connection.execute(SQL["become"], *_context(caller))
+                return await work(PostgresSession(connection))
+
+        with _errors():
+            return await self._replicas.read(told, self._connected)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
         except (*NOT_COMMITTED, *GONE) as error:
             raise Unavailable("database") from error
         try:
             with _errors():
-                async with connection.transaction():
-                    await connection.execute(SQL["become"], *_context(caller))
-                    yield PostgresSession(connection)
+                yield connection
         finally:
             await self._pool.release(connection)
 

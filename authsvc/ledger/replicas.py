@@ -9,14 +9,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import asyncpg
 
 from authsvc.ledger.queries import REPLICAS_SQL
-from authsvc.ledger.store import GONE, Connection, Pool
+from authsvc.ledger.store import GONE, Connection, Pool, open_pool
+from authsvc.metrics import Metrics
+from authsvc.settings import Settings
 
 T = TypeVar("T")
 Work = Callable[[Connection], Awaitable[T]]
@@ -25,6 +27,7 @@ Primary = Callable[[], AbstractAsyncContextManager[Connection]]
 PRIMARY: Final = "primary"
 # Measured this often within the bound, so that a replica without any lag is never near it.
 _MEASURES_PER_BOUND: Final = 4
+_PAUSE_MAX_S: Final = 1.0
 # How far back a late replica's lag is known; beyond, it only grows until the replica comes near again.
 _MARKS_KEPT: Final = 64
 _PATIENCE_S: Final = 5.0
@@ -45,20 +48,18 @@ class Marks:
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self._cluster = ""
+        self.cluster = ""
         self._marks: deque[Mark] = deque(maxlen=_MARKS_KEPT)
 
     def add(self, cluster: str, mark: Mark) -> None:
         """One more. After a failover, what the former primary said is worth nothing."""
-        if cluster != self._cluster or (self._marks and mark.position < self._marks[-1].position):
+        if cluster != self.cluster or (self._marks and mark.position < self._marks[-1].position):
             self._marks.clear()
-            self._cluster = cluster
+            self.cluster = cluster
         self._marks.append(mark)
 
-    def reached_s(self, cluster: str, position: int) -> float | None:
+    def reached_s(self, position: int) -> float | None:
         """Everything committed before this moment is in the log up to `position`; None when that cannot be told."""
-        if cluster != self._cluster:
-            return None
         return next((mark.asked_s for mark in reversed(self._marks) if mark.position <= position), None)
 
     def is_past(self, seen_s: float, position: int) -> bool:
@@ -77,26 +78,27 @@ class Replica:
         self.is_sound = False
         self.fresh_s = now_s
         self._seen: tuple[float, int] | None = None
+        self._why = ""
 
     def measured(self, marks: Marks, now_s: float, cluster: str, position: int | None) -> None:
         """It said how far it is, at some moment before `now_s`."""
         seen, self._seen = self._seen, None if position is None else (now_s, position)
         if position is None or (seen is not None and marks.is_past(*seen)):
             self.lost("it does not follow the primary")
-            return
-        reached_s = marks.reached_s(cluster, position)
-        if reached_s is None:
-            return
-        if not self.is_sound:
-            _log.info("replica %s is followed", self.name)
-        self.is_sound = True
-        self.fresh_s = max(self.fresh_s, reached_s)
+        elif marks.cluster and marks.cluster != cluster:
+            self.lost("it follows another database")
+        elif (reached_s := marks.reached_s(position)) is not None:
+            if not self.is_sound:
+                _log.info("%s can be read", self.name)
+            self.is_sound, self._why = True, ""
+            self.fresh_s = max(self.fresh_s, reached_s)
 
-    def lost(self, why: object) -> None:
+    def lost(self, why: str) -> None:
         """It is not read until it is measured again."""
-        if self.is_sound:
-            _log.warning("replica %s is lost: %s", self.name, why)
         self.is_sound = False
+        if why != self._why:
+            self._why = why
+            _log.warning("%s cannot be read: %s", self.name, why)
 
 
 class Replicas:
@@ -117,10 +119,12 @@ class Replicas:
         self._replicas = [Replica(f"replica {i}", url, pool, now_s()) for i, (url, pool) in enumerate(pools, start=1)]
         self._now_s = now_s
         self._lag_max_s = lag_max_ms / 1000
+        self._pause_s = min(self._lag_max_s / _MEASURES_PER_BOUND, _PAUSE_MAX_S)
         self._acquire_timeout_s = acquire_timeout_ms / 1000
         self._observe = observe
         self._marks = Marks()
         self._turn = 0
+        self._why = ""
 
     def __iter__(self) -> Iterator[Replica]:
         """In the order of their URLs."""
@@ -154,7 +158,7 @@ class Replicas:
     async def run(self) -> None:
         """Measure, for as long as the service runs."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ask(self._primary_url, self._mark, partial(_log.warning, "no marks: %s")))
+            group.create_task(self._ask(self._primary_url, self._mark, self._markless))
             for replica in self._replicas:
                 group.create_task(self._ask(replica.url, partial(self._look, replica), replica.lost))
 
@@ -166,7 +170,7 @@ class Replicas:
                 return self._replicas[self._turn]
         return None
 
-    async def _ask(self, url: str, ask: Callable[[Connection], Awaitable[None]], lost: Callable[[object], None]) -> None:
+    async def _ask(self, url: str, ask: Callable[[Connection], Awaitable[None]], lost: Callable[[str], None]) -> None:
         """On a connection of its own: readers may use up the pool, and the lag must be known even so."""
         while True:
             try:
@@ -179,18 +183,54 @@ class Replicas:
                 try:
                     while True:
                         await ask(connection)
-                        await asyncio.sleep(self._lag_max_s / _MEASURES_PER_BOUND)
+                        await asyncio.sleep(self._pause_s)
                 finally:
                     connection.terminate()
             except (asyncpg.PostgresError, *GONE) as error:
-                lost(error)
-            await asyncio.sleep(self._lag_max_s / _MEASURES_PER_BOUND)
+                lost(str(error) or type(error).__name__)
+            await asyncio.sleep(self._pause_s)
+
+    def _markless(self, why: str) -> None:
+        if why != self._why:
+            self._why = why
+            _log.warning("how far replicas are behind is not known: %s", why)
 
     async def _mark(self, connection: Connection) -> None:
         asked_s = self._now_s()
         record = await connection.fetchrow(REPLICAS_SQL["mark"])
+        self._why = ""
         self._marks.add(record["cluster"], Mark(asked_s, record["position"]))
 
     async def _look(self, replica: Replica, connection: Connection) -> None:
         record = await connection.fetchrow(REPLICAS_SQL["look"])
         replica.measured(self._marks, self._now_s(), record["cluster"], record["position"])
+
+
+async def open_replicas(
+    settings: Settings, now_s: Callable[[], float], metrics: Metrics, stack: AsyncExitStack
+) -> Replicas | None:
+    """Those of the settings, for whoever runs them; none of them need be up. None: there are none.
+
+    `stack` closes what was opened.
+    """
+    pools: list[tuple[str, Pool]] = []
+    for url in settings.replica_urls():
+        timeout_ms = settings.pg_statement_timeout_ms
+        size_max, idle_s = settings.pg_pool_max, settings.pg_idle_s
+        pool = await open_pool(url, size_min=0, size_max=size_max, idle_s=idle_s, statement_timeout_ms=timeout_ms)
+        stack.callback(pool.terminate)
+        pools.append((url, pool))
+    if not pools or settings.database_url is None:
+        return None
+    replicas = Replicas(
+        settings.database_url,
+        pools,
+        now_s,
+        lag_max_ms=settings.replica_lag_max_ms,
+        acquire_timeout_ms=settings.pg_acquire_timeout_ms,
+        observe=metrics.read_at,
+    )
+    for one in replicas:
+        metrics.replica(one.name, partial(replicas.lag_s, one), partial(replicas.is_read, one))
+        metrics.pool(one.name, one.pool.get_size, one.pool.get_idle_size, one.pool.get_max_size)
+    return replicas

@@ -52,8 +52,7 @@ class AuditServicer(Guarded):
             if wanted.account_id not in (None, caller.account_id):
                 return pb.ListAuditLogsResponse()
             wanted = wanted._replace(account_id=caller.account_id)
-        async with self._store.session(caller) as session:
-            entries = await session.audit_page(wanted, before, size + 1)
+        entries = await self._store.read(caller, lambda session: session.audit_page(wanted, before, size + 1))
         token = str(entries[size - 1].id) if len(entries) > size else ""
         return pb.ListAuditLogsResponse(audit_logs=map(_told, entries[:size]), next_page_token=token)
 

@@ -48,10 +48,13 @@ class OpenCallers:
 
 
 def _nameless(context: Any) -> str:
-    """The name in the certificate that a caller without credentials presented, else that of whoever is on loopback."""
+    """What a caller without credentials goes by: the name in its certificate, else where it is."""
     names = context.auth_context().get("x509_common_name") or [b""]
     name = "".join(character for character in names[0].decode(errors="replace") if character.isprintable())
-    return f"certificate:{name[:_NAME_MAX]}" if name else "loopback"
+    if name:
+        return f"certificate:{name[:_NAME_MAX]}"
+    address = address_of(context.peer())
+    return "loopback" if not address or ipaddress.ip_address(address).is_loopback else "anonymous"
 
 
 def address_of(peer: str) -> str:

@@ -80,8 +80,7 @@ class Management:
                 return []
             # The policies say the same; said here, an index finds them.
             listing = listing._replace(account_id=caller.account_id)
-        async with self._store.session(caller) as session:
-            return await session.page(resource, listing)
+        return await self._store.read(caller, lambda session: session.page(resource, listing))
 
     async def update(
         self, caller: Caller, resource: Resource, record_id: int, given: Mapping[str, Any], row_version: int | None

@@ -1,12 +1,14 @@
 """What the use case asks of its store, and what it gets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from authsvc.audit.shapes import Entry, Filter
 from authsvc.identity.shapes import Caller
 from authsvc.management.resources import Resource
+
+T = TypeVar("T")
 
 # A record by the names of its fields, beside `id`, `row_version`, `created_at`, `updated_at` and `deleted_at`. Money is
 # in minor units, words are in lower case.
@@ -114,3 +116,6 @@ class Store(Protocol):
 
     def session(self, caller: Caller) -> AbstractAsyncContextManager[Session]:
         """A transaction: committed at the end, unless something is raised."""
+
+    async def read(self, caller: Caller, work: Callable[[Session], Awaitable[T]]) -> T:
+        """What `work` finds in a session that changes nothing. It may be a moment old, and `work` may run twice."""

@@ -72,13 +72,13 @@ async def _streamed(gate: Gate, metadata: tuple[tuple[str, str], ...]) -> object
     return await gate.running.stub.AuthorizeStream(iter([request()]), metadata=metadata, timeout=WAIT_S).read()
 
 
-async def _watched(gate: Gate, metadata: tuple[tuple[str, str], ...], **asked: Any) -> Any:
+async def _watched(gate: Gate, metadata: tuple[tuple[str, str], ...], *, messages: int = 1, **asked: Any) -> Any:
+    """The last of so many messages; the first tells where the stream begins."""
     call = gate.history.WatchTransactions(
         history_pb2.WatchTransactionsRequest(cursor=0, **asked), metadata=metadata, timeout=WAIT_S
     )
     try:
-        await call.read()
-        return await call.read()
+        return [await call.read() for _ in range(messages)][-1]
     finally:
         call.cancel()
 
@@ -317,7 +317,7 @@ async def test_summaries_and_watching_are_of_the_own_account_and_not_for_cardhol
     gate: Gate, holder: Holder
 ) -> None:
     assert (await summed(gate, holder.owner, account_id=holder.account_id)).rows
-    told = await _watched(gate, holder.owner)
+    told = await _watched(gate, holder.owner, messages=2)
     assert {one.account_id for one in told.transactions} == {holder.account_id}
     for call in (summed(gate, holder.cardholder, account_id=holder.account_id), _watched(gate, holder.cardholder)):
         assert (await refusal(call))[0] == DENIED

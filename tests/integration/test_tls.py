@@ -185,6 +185,17 @@ async def test_where_a_certificate_is_enough_its_name_is_who_did_it(mutual: Site
     assert await mutual.running.database.fetchval(query, made.id) == "certificate:bridge.example"
 
 
+async def test_another_authority_for_callers_counts_from_the_next_connection_on(mutual: Site) -> None:
+    caller = OTHER.pair("bridge.example")
+    (mutual.folder / "ca.pem").write_bytes(TRUSTED.certificate + OTHER.certificate)
+    async with channel_to(mutual, caller) as channel:
+        assert (await AuthorizationServiceStub(channel).Authorize(request(), timeout=WAIT_S)).transaction_id
+    (mutual.folder / "ca.pem").write_bytes(TRUSTED.certificate)
+    async with channel_to(mutual, caller) as channel:
+        call = AuthorizationServiceStub(channel).Authorize(request(), timeout=WAIT_S)
+        assert (await refusal(call))[0] == UNAVAILABLE
+
+
 # --- who presents what ------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +228,7 @@ async def test_a_service_of_another_authority_gets_no_key(site: Site, tmp_path: 
             await client.health()
 
 
-def test_a_key_is_not_sent_in_the_clear_beyond_loopback_unless_that_is_said(tmp_path: Path) -> None:
+async def test_a_key_is_not_sent_in_the_clear_beyond_loopback_unless_that_is_said(tmp_path: Path) -> None:
     key = {"api_key": "authsvc_example"}
     with pytest.raises(StartupRefused, match="would travel in the clear"):
         presented_to("authsvc.internal:50051", Settings(**key))

@@ -102,6 +102,18 @@ def test_a_bad_url_is_not_also_reported_as_missing() -> None:
         ({"AUTHSVC_METRICS_PORT": "65535", "AUTHSVC_WORKERS": "2"}, "passes the last port"),
         ({"AUTHSVC_PORT": "9465", "AUTHSVC_WORKERS": "2"}, "AUTHSVC_PORT is also the metrics port"),
         ({"AUTHSVC_RECORD_TTL_MS": "15000"}, "AUTHSVC_RECORD_TTL_MS must be above"),
+        ({"AUTHSVC_TLS_CERT_FILE": "a"}, "AUTHSVC_TLS_CERT_FILE and AUTHSVC_TLS_KEY_FILE belong together"),
+        ({"AUTHSVC_TLS_CLIENT_CA_FILE": "a"}, "AUTHSVC_TLS_CLIENT_CA_FILE needs AUTHSVC_TLS_CERT_FILE"),
+        (
+            {"AUTHSVC_TLS_CA_FILE": "a", "AUTHSVC_TLS_CLIENT_KEY_FILE": "a"},
+            "AUTHSVC_TLS_CLIENT_CERT_FILE and AUTHSVC_TLS_CLIENT_KEY_FILE belong together",
+        ),
+        (
+            {"AUTHSVC_TLS_CLIENT_CERT_FILE": "a", "AUTHSVC_TLS_CLIENT_KEY_FILE": "a"},
+            "AUTHSVC_TLS_CLIENT_CERT_FILE needs AUTHSVC_TLS_CA_FILE",
+        ),
+        ({"AUTHSVC_API_KEY": "a", "AUTHSVC_API_KEY_FILE": "a"}, "exclude each other"),
+        ({"AUTHSVC_REQUIRE_CREDENTIALS": "never", "AUTHSVC_HOST": "0.0.0.0"}, "anybody could call"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], part: str) -> None:
@@ -115,6 +127,34 @@ def test_every_number_has_a_lower_and_an_upper_bound(name: str) -> None:
         assert f"{PREFIX}{name.upper()}={outside}" in problems_of({PREFIX + name.upper(): outside})[0]
 
 
+@pytest.mark.parametrize(
+    ("environ", "is_required"),
+    [
+        ({}, False),
+        ({"AUTHSVC_HOST": "::1"}, False),
+        ({"AUTHSVC_HOST": "0.0.0.0"}, True),
+        ({"AUTHSVC_HOST": "authsvc.internal", "AUTHSVC_ALLOW_PLAINTEXT": "true"}, True),
+        ({"AUTHSVC_REQUIRE_CREDENTIALS": "always"}, True),
+        ({"AUTHSVC_REQUIRE_CREDENTIALS": "never"}, False),
+        ({"AUTHSVC_REQUIRE_CREDENTIALS": "never", "AUTHSVC_HOST": "::", "AUTHSVC_ALLOW_PLAINTEXT": "true"}, False),
+        (
+            {
+                "AUTHSVC_REQUIRE_CREDENTIALS": "never",
+                "AUTHSVC_HOST": "::",
+                "AUTHSVC_TLS_CERT_FILE": "a",
+                "AUTHSVC_TLS_KEY_FILE": "a",
+                "AUTHSVC_TLS_CLIENT_CA_FILE": "a",
+            },
+            False,
+        ),
+    ],
+)
+def test_credentials_are_required_beyond_loopback_unless_the_settings_say_otherwise(
+    environ: dict[str, str], *, is_required: bool
+) -> None:
+    assert load(environ).credentials_required == is_required
+
+
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
@@ -124,6 +164,14 @@ def test_effective_settings_show_no_secret() -> None:
     assert shown["database_url"] == "postgresql://***@db/authsvc"
     assert shown["redis_url"] == "redis://***@cache:6379/0"
     assert shown.keys() == Settings.model_fields.keys()
+
+
+def test_an_api_key_is_shown_nowhere() -> None:
+    settings = load({"AUTHSVC_API_KEY": "authsvc_s3cret"})
+    assert settings.effective()["api_key"] == "***"
+    problems = problems_of({"AUTHSVC_API_KEY": "authsvc_s3cret two words"})
+    assert problems == ["AUTHSVC_API_KEY: must be one word of printable ASCII"]
+    assert "s3cret" not in repr(settings)
 
 
 def test_neither_repr_nor_error_text_shows_a_secret() -> None:

@@ -1,0 +1,55 @@
+"""What the text of a setting must look like. Each returns what it was given, or raises ValueError."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from authsvc.bridge.signature import key_of
+
+PORT_MAX: Final = 65_535
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a text between commas."""
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def database_url(url: str) -> str:
+    """Of PostgreSQL."""
+    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must start with postgresql://")
+    return url
+
+
+def database_urls(text: str) -> str:
+    """Any number of them."""
+    for position, url in enumerate(listed(text), start=1):
+        try:
+            database_url(url)
+        except ValueError as error:
+            raise ValueError(f"URL {position} {error}") from error
+    return text
+
+
+def redis_url(url: str) -> str:
+    """Of Redis or Valkey."""
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return url
+
+
+def host_and_port(target: str) -> str:
+    """HOST:PORT."""
+    host, _, port = target.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
+        raise ValueError("must be HOST:PORT")
+    return target
+
+
+def signing_secrets(text: str) -> str:
+    """Of webhooks, any number of them."""
+    for position, secret in enumerate(listed(text), start=1):
+        try:
+            key_of(secret)
+        except ValueError as error:
+            raise ValueError(f"secret {position} {error}") from error
+    return text
