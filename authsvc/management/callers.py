@@ -1,18 +1,15 @@
 """Who calls, found out from what a call brings with it."""
 
 import ipaddress
-import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from authsvc.errors import Unauthenticated
+from authsvc.identity.authenticate import ip_address_of, origin_of
 from authsvc.identity.rates import RateLimit
 from authsvc.identity.shapes import OPERATOR, Caller
 
 Authenticate = Callable[[Sequence[tuple[str, str]]], Any]
-_REQUEST_ID: Final = "x-request-id"
-_USER_AGENT: Final = "user-agent"
-_TEXT_MAX: Final = 255
 _NAME_MAX: Final = 64
 
 
@@ -31,8 +28,7 @@ class OpenCallers:
     async def caller_of(self, context: Any) -> Caller:
         """See `Callers.caller_of`."""
         metadata = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
-        told = dict(metadata)
-        if "authorization" in told and self._authenticate is not None:
+        if "authorization" in dict(metadata) and self._authenticate is not None:
             caller: Caller = await self._authenticate(metadata)
             if self._rate is not None:
                 self._rate.take(caller.actor)
@@ -40,11 +36,7 @@ class OpenCallers:
             caller = Caller(_nameless(context), OPERATOR)
         else:
             raise Unauthenticated("credentials are required: authorization: Bearer …")
-        return caller._replace(
-            request_id=told.get(_REQUEST_ID, "")[:_TEXT_MAX],
-            ip_address=address_of(context.peer()),
-            user_agent=told.get(_USER_AGENT, "")[:_TEXT_MAX],
-        )
+        return caller._replace(**origin_of(metadata, context.peer())._asdict())
 
 
 def _nameless(context: Any) -> str:
@@ -53,17 +45,5 @@ def _nameless(context: Any) -> str:
     name = "".join(character for character in names[0].decode(errors="replace") if character.isprintable())
     if name:
         return f"certificate:{name[:_NAME_MAX]}"
-    address = address_of(context.peer())
+    address = ip_address_of(context.peer())
     return "loopback" if not address or ipaddress.ip_address(address).is_loopback else "anonymous"
-
-
-def address_of(peer: str) -> str:
-    """The address in gRPC's name of a peer: `ipv4:127.0.0.1:5000`, `ipv6:%5B::1%5D:5000`. Empty for anything else."""
-    kind, _, rest = peer.partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return ""
-    host = urllib.parse.unquote(rest).rpartition(":")[0].strip("[]")
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return ""
