@@ -16,6 +16,7 @@ ENTITY_TYPES: Final = (
     "profile_category",
     "spending_category",
     "setting_key",
+    "api_key",
 )
 ACTIONS: Final = ("CREATE", "UPDATE", "DELETE", "RESTORE", "PURGE")
 

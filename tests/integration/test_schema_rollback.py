@@ -119,6 +119,13 @@ async def _rows(connection: asyncpg.Connection) -> Rows:
     }
 
 
+def _differences(before: Rows, after: Rows) -> list[str]:
+    """Tables whose rows are not as before. What was written down in the audit logs meanwhile stays there."""
+    same = {name for name, rows in before.items() if after.get(name) == rows}
+    grown = {"audit_logs"} if {*before.get("audit_logs", ())} <= {*after.get("audit_logs", ())} else set()
+    return sorted((before.keys() | after.keys()) - same - grown - {"audit_chains"})
+
+
 async def test_every_revision_goes_down_and_up_again_with_data_in_place(
     empty: asyncpg.Connection, empty_database_url: str
 ) -> None:
@@ -133,11 +140,11 @@ async def test_every_revision_goes_down_and_up_again_with_data_in_place(
 
         assert await migrate.downgrade(empty_database_url, below) == [revision]
         assert await _schema(empty) ^ schema_below == set(), f"{revision} down"
-        assert await _rows(empty) == rows_below, f"{revision} down"
+        assert _differences(rows_below, await _rows(empty)) == [], f"{revision} down"
 
         assert await migrate.upgrade(empty_database_url, revision) == [revision]
         assert await _schema(empty) ^ schema == set(), f"{revision} up again"
-        assert await _rows(empty) == fresh, f"{revision} up again"
+        assert _differences(fresh, await _rows(empty)) == [], f"{revision} up again"
         await empty.execute(ROWS.get(revision, "SELECT"))
         below = revision
 

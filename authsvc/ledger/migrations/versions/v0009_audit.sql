@@ -85,7 +85,8 @@ CREATE FUNCTION authsvc_audit_is_ignored(table_name TEXT, column_name TEXT) RETU
         ('accounts', 'overdrawn'), ('accounts', 'config_version'), ('accounts', 'counter_epoch'), ('accounts', 'postings'),
         ('users', 'last_login_at'), ('users', 'login_attempts'),
         ('cards', 'lithic_state_at'),
-        ('addresses', 'owner_account_id'), ('addresses', 'owner_user_id')
+        ('addresses', 'owner_account_id'), ('addresses', 'owner_user_id'),
+        ('api_keys', 'last_used_at')
     )
 $$;
 

@@ -104,3 +104,8 @@ CREATE TABLE api_keys (
 -- Logs tell a key by its name.
 CREATE UNIQUE INDEX api_keys_name_key ON api_keys (name) WHERE revoked_at IS NULL;
 CREATE INDEX api_keys_account_id_idx ON api_keys (account_id);
+
+-- Who gave a program its key, and who took it back, is written down as every edit is.
+CREATE TRIGGER api_keys_keep_id BEFORE UPDATE ON api_keys
+FOR EACH ROW WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION authsvc_keep_id();
+SELECT authsvc_audit_table('api_keys', 'api_key', 'account_id');
