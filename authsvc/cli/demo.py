@@ -22,7 +22,7 @@ NEXT: Final = """
   {command} serve    [dim]# the same service, kept running: its data stays in .authsvc[/dim]
   {command} seed     [dim]# in another terminal: the same sample program[/dim]
   {command} authorize card_demo_travel 12.50 --mcc 5812
-  {command} card card_demo_travel
+  {command} card limits card_demo_travel
 """
 TERMINATED: Final = 128 + signal.SIGTERM
 
