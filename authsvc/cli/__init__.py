@@ -18,6 +18,7 @@ from authsvc.cli import (
     history,
     identity,
     lithic,
+    persons,
     records,
     retention,
     service,
@@ -78,6 +79,8 @@ signing_key_app.command("rotate")(identity.rotate_signing_key)
 signing_key_app.command("list")(identity.list_signing_keys)
 records_apps = {name: records.app_of(name) for name in records.COMMANDS}
 records_apps["user"].command("set-password")(identity.set_password)
+records_apps["user"].command("export-data")(persons.export_data)
+records_apps["user"].command("erase")(persons.erase)
 records_apps["card"].command("limits")(card.limits)
 
 app.command(rich_help_panel="Run")(service.serve)
