@@ -11,7 +11,8 @@ SELECT jsonb_pretty(jsonb_build_object(
     'cards', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.id), '[]') FROM cards AS c WHERE c.user_id = $1),
     'transactions', (
         SELECT coalesce(jsonb_agg(to_jsonb(t) - '{explanation}'::TEXT[] ORDER BY t.transaction_date, t.id), '[]')
-        FROM transactions AS t JOIN cards AS c ON c.id = t.card_id AND c.user_id = $1 WHERE t.user_id = $1
+        FROM transactions AS t
+        WHERE t.account_id = (SELECT u.account_id FROM users AS u WHERE u.id = $1) AND t.user_id = $1
     ),
     'sessions', (
         SELECT coalesce(jsonb_agg(to_jsonb(r) - '{token_hash}'::TEXT[] ORDER BY r.id), '[]')
