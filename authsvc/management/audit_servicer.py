@@ -1,10 +1,8 @@
 """The gRPC method of AuditService."""
 
-from datetime import UTC
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from authsvc import codec as wire
 from authsvc.audit.shapes import ACTIONS, ENTITY_TYPES, Entry, Filter
 from authsvc.errors import InvalidRequest
 from authsvc.guard import Context, Guarded, guarded
@@ -78,14 +76,8 @@ def _filter_of(message: pb.ListAuditLogsRequest) -> Filter:
     )
 
 
-def _instant(message: Any, name: str) -> int | None:
-    if not message.HasField(name):
-        return None
-    stamp: Timestamp = getattr(message, name)
-    try:
-        return round(stamp.ToDatetime(UTC).timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        raise InvalidRequest(name, "is not an instant of the calendar") from None
+def _instant(message: pb.ListAuditLogsRequest, name: str) -> int | None:
+    return wire.instant_us_of(name, getattr(message, name)) if message.HasField(name) else None
 
 
 def _before_of(message: pb.ListAuditLogsRequest) -> int | None:
@@ -104,15 +96,14 @@ def _size_of(message: pb.ListAuditLogsRequest) -> int:
 
 
 def _told(entry: Entry) -> pb.AuditLog:
-    stamp = Timestamp()
-    stamp.FromMicroseconds(entry.created_us)
     given: dict[str, Any] = {name: getattr(entry, name) for name in _OPTIONAL if getattr(entry, name) is not None}
-    return pb.AuditLog(
+    told = pb.AuditLog(
         id=entry.id,
         action=entry.action,
         entity_type=entry.entity_type,
         entity_id=entry.entity_id,
         actor=entry.actor,
-        created_at=stamp,
         **given,
     )
+    wire.set_timestamp(told.created_at, entry.created_us)
+    return told
