@@ -51,7 +51,7 @@ class Management:
 
     async def create_in(self, session: Session, caller: Caller, resource: Resource, given: Mapping[str, Any]) -> Record:
         """As `create`, in a transaction that may hold more. The caller's right was looked at before."""
-        values = dict(given)
+        values = {name: value for name, value in given.items() if not resource.by_name[name].read_only}
         if resource is CARD:
             await _from_product(session, values)
         if resource is SETTING:
@@ -186,17 +186,16 @@ def _changeable(resource: Resource, name: str) -> Field:
 
 
 def _complete(resource: Resource, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field that is written, checked."""
+    """Every field that is written, checked; of read-only ones those that the service itself has filled in."""
     values: dict[str, Any] = {}
     for field in resource.fields:
-        if field.read_only and field.name not in ("value_type", "overridden_fields"):
+        if field.read_only and field.name not in given:
             continue
         value = given.get(field.name)
         if value is None or (field.shape is Shape.TEXT and value == ""):
             value = field.default
         if value is None and not field.required:
-            if field.shape is not Shape.NAMES:
-                values[field.name] = None
+            values[field.name] = None
             continue
         values[field.name] = checks.check_value(field, value)
     return values

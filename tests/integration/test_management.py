@@ -162,6 +162,22 @@ async def test_a_card_takes_its_product_s_defaults_and_shows_what_it_has_otherwi
     assert (await desk.get("Card", plain.id)).spend_limit_minor == 100_000
 
 
+async def test_what_is_read_only_is_ignored_in_something_new(desk: Desk, program: Program) -> None:
+    card = await desk.create(
+        pb.Card(
+            account_id=program.account.id,
+            user_id=program.user.id,
+            card_type=pb.CARD_TYPE_DEBIT,
+            overridden_fields=["card_type"],
+        )
+    )
+    assert not card.overridden_fields
+    rich = account()
+    rich.balance_minor, rich.config_version, rich.id = 10_000_000, 77, 1
+    made = await desk.create(rich)
+    assert (made.balance_minor, made.config_version) == (0, 1) and made.id != 1
+
+
 async def test_the_account_s_settings_say_which_cards_may_be_made_and_how_many(desk: Desk, program: Program) -> None:
     async def card() -> Any:
         return await desk.create(
