@@ -1,6 +1,8 @@
 -- name: become
--- One round trip: from here to the end of the transaction the database knows who asks.
+-- One round trip: from here to the end of the transaction the database knows who asks. A caller who stops sending or
+-- reading in the midst of many records would keep rows locked that decisions wait for.
 SELECT
+    set_config('idle_in_transaction_session_timeout', '10s', true),
     set_config('authsvc.account_id', $1, true),
     set_config('authsvc.user_id', $2, true),
     set_config('authsvc.role', $3, true),

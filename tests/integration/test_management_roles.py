@@ -376,6 +376,10 @@ async def test_a_connection_that_another_account_has_just_used_knows_nothing_of_
             assert [record["id"] for record in seen] == [side.records["Card"]]
             with pytest.raises(AuthsvcError):
                 await narrow.update(side.caller(OWNER), by_name["Card"], side.records["Card"], {"nothing": 1}, None)
+        async with PostgresStore(single, acquire_timeout_ms=5_000).session(mine.caller(OWNER)) as session:
+            idle = "SELECT current_setting('idle_in_transaction_session_timeout')"
+            assert await session._connection.fetchval(idle) == "10s"
         async with single.acquire() as left:
+            assert await left.fetchval(idle) == "0"
             assert await left.fetchval("SELECT current_setting('authsvc.account_id', true)") in (None, "")
             assert await left.fetchval("SELECT current_user = session_user")
