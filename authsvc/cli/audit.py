@@ -12,12 +12,11 @@ import orjson
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from authsvc.audit.shapes import NOBODY, Entry, Filter
 from authsvc.cli.options import Json, database_url
-from authsvc.cli.output import console, fail, print_json
+from authsvc.cli.output import console, fail, print_json, progress_bar
 
 _STYLES: Final = {"CREATE": "green", "UPDATE": "yellow", "DELETE": "red", "RESTORE": "green", "PURGE": "bold red"}
 # Of a row that came or went, a list tells these many columns; `show` tells all.
@@ -114,14 +113,10 @@ def verify(*, account: _Account = None, as_json: Json = False) -> None:
     """Recompute every hash and name the first entry of each account that is not as it was written; exit code 1 then."""
     from authsvc.ledger.audit import verify as follow
 
-    bar = Progress(
-        TextColumn("entries"), BarColumn(), MofNCompleteColumn(), console=console(stderr=True), transient=True
-    )
-    with bar:
-        task = bar.add_task("entries", total=None)
+    with progress_bar("entries", None) as advance:
 
         def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=max(done, total))
+            advance(done, max(done, total))
 
         verdicts = _on_database(lambda connection: follow(connection, account, progress))
     broken = [verdict for verdict in verdicts if verdict.broken_id is not None]

@@ -5,7 +5,6 @@ import asyncio
 import csv
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,11 +12,10 @@ import orjson
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from authsvc.cli.options import Address, Json, client_of, target_of
-from authsvc.cli.output import console, fail, print_json
+from authsvc.cli.output import console, fail, print_json, progress_bar
 from authsvc.management.resources import Resource, Shape
 
 _LINES: Final = 200
@@ -42,11 +40,11 @@ def create_many(
     cards = [pb.NewCard(user_id=user_id) for user_id in user_ids for _ in range(each)]
     asked = pb.CreateCardsRequest(card_product_id=product_id, cards=cards, status=f"CARD_STATUS_{status.upper()}")
     made: list[int] = []
-    with _progress("cards", len(cards)) as advance:
+    with progress_bar("cards", len(cards)) as advance:
 
         def told(report: Any) -> None:
             made.extend(report.card_ids)
-            advance(report.made)
+            advance(report.made, len(cards))
 
         _stream(address, "CreateCards", asked, told)
     if as_json:
@@ -96,12 +94,12 @@ def importer(resource: Resource) -> Callable[..., None]:
             for start in range(0, len(lines), _LINES):
                 yield pb.ImportRecordsRequest(lines=lines[start : start + _LINES])
 
-        with _progress("lines", len(lines)) as advance:
+        with progress_bar("lines", len(lines)) as advance:
 
             def told(report: Any) -> None:
                 bad.extend(report.bad_lines)
                 last[:] = [report]
-                advance(report.read)
+                advance(report.read, len(lines))
 
             _stream(address, "ImportRecords", asked(), told)
         made = last[0].good if last[0].is_committed else 0
@@ -200,15 +198,6 @@ def _tell_import(bad: list[Any], last: Any, made: int) -> None:
         out.print(table)
     verdict = f"{made:,} made" if last.is_committed else "nothing made"
     out.print(f"{last.read:,} records read, {last.good:,} good, {len(bad):,} bad: [bold]{verdict}[/bold]")
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while one waits."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _stream(address: str | None, method: str, asked: Any, told: Callable[[Any], None]) -> None:
