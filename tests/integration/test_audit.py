@@ -317,7 +317,10 @@ async def test_secrets_and_what_is_known_of_people_never_appear(draft: asyncpg.C
     found = await written(
         draft, "DELETE FROM addresses; DELETE FROM cards WHERE user_id = 12; DELETE FROM users WHERE id = 12"
     )
-    everything = await draft.fetchval("SELECT string_agg(a::text, '') FROM audit_logs AS a")
+    # Without what is random: four digits are found in one of ten sets of hashes or in a moment's microseconds.
+    everything = await draft.fetchval(
+        "SELECT string_agg((to_jsonb(a) - '{hash,previous_hash,created_at}'::TEXT[])::TEXT, '') FROM audit_logs AS a"
+    )
     assert "z***@first.example" in everything
     for secret in (
         "zebra",
