@@ -8,15 +8,17 @@ from typing import Final, NamedTuple
 
 from authsvc.clock import Clock
 from authsvc.counters.store import RedisCounters
-from authsvc.doctor import counters, schema, servers, tables, tokens
+from authsvc.doctor import counters, lithic, schema, servers, tables, tokens
 from authsvc.doctor.chart import RedisChart
 from authsvc.doctor.finding import Finding
 from authsvc.errors import AuthsvcError, NotPossible, Unavailable
-from authsvc.ledger import retention
+from authsvc.ledger import privacy, retention
 from authsvc.ledger.doctor import PostgresChart, open_chart
 from authsvc.ledger.store import PostgresLedger
+from authsvc.privacy.columns import SEALED
 
 LONG_S: Final = 300
+NOT_ASKED: Final = Finding("tokens at lithic", "skipped", "no Lithic API key was given", "Set AUTHSVC_LITHIC_API_KEY.")
 _TIMEOUT_MS: Final = 5_000
 
 
@@ -29,7 +31,10 @@ class Growth(NamedTuple):
 
 @dataclass(slots=True)
 class Visit:
-    """What this visit is to do. `before` are the figures of the last one; `now` is filled with those of this one."""
+    """What this visit is to do. `before` are the figures of the last one; `now` is filled with those of this one.
+
+    `at_lithic`: whom to ask there, or the finding that says why nobody is.
+    """
 
     database_url: str
     redis_url: str
@@ -39,7 +44,7 @@ class Visit:
     clock: Clock
     before: Growth | None = None
     now: Growth | None = None
-    ask_lithic: tokens.AskLithic | None = None
+    at_lithic: lithic.Ask | Finding = NOT_ASKED
 
 
 @dataclass(slots=True)
@@ -169,6 +174,13 @@ async def _joins(patient: _Patient) -> list[Finding]:
     return [tables.joins(await patient.chart.slow_joins())]
 
 
+async def _privacy(patient: _Patient) -> list[Finding]:
+    async with patient.chart.connection() as connection:
+        if unseen := await retention.hidden(connection, *SEALED):
+            raise NotPossible(f"this database user does not see all rows of {', '.join(unseen)}")
+        return [tables.privacy(await privacy.census(connection), is_enforced=await privacy.is_enforced(connection))]
+
+
 async def _long_transactions(patient: _Patient) -> list[Finding]:
     return [tables.long_transactions(await patient.chart.long_transactions(LONG_S))]
 
@@ -179,7 +191,11 @@ async def _tokens(patient: _Patient) -> list[Finding]:
 
 
 async def _tokens_at_lithic(patient: _Patient) -> list[Finding]:
-    return await tokens.at_lithic(patient.visit.ask_lithic)
+    asked = patient.visit.at_lithic
+    if isinstance(asked, Finding):
+        return [asked]
+    await _need_sight(patient)
+    return await lithic.ask(asked, patient.chart)
 
 
 async def _counters(patient: _Patient) -> list[Finding]:
@@ -216,6 +232,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[_Patient], Awaitable[list[Finding]]]],
     ("indexes", _indexes),
     ("slow joins", _joins),
     ("long transactions", _long_transactions),
+    ("privacy", _privacy),
     ("lithic tokens", _tokens),
     ("tokens at lithic", _tokens_at_lithic),
     ("counters", _counters),

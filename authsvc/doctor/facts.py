@@ -72,6 +72,21 @@ class TokenProblem(NamedTuple):
     ids: list[int]
 
 
+class HeldCard(NamedTuple):
+    """A card of ours with the token by which Lithic knows it."""
+
+    id: int
+    token: str
+    status: str
+
+
+class HeldRule(NamedTuple):
+    """A spending profile with the token of the auth rule that it stands for."""
+
+    profile_id: int
+    token: str
+
+
 class SampledAccount(NamedTuple):
     """An account that was busy lately."""
 

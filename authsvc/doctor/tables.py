@@ -1,10 +1,11 @@
-"""Checks on how the tables fare: growth, dead rows, indexes, slow joins, transactions that never end."""
+"""Checks on how the tables fare: growth, dead rows, indexes, slow joins, transactions that never end, open names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from authsvc.doctor.facts import IndexUse, LongTransaction, SlowStatement, TableSize
 from authsvc.doctor.finding import Finding, some
+from authsvc.ledger.privacy import Kept
 
 GREW_BYTES: Final = 1024**3
 GREW_SHARE: Final = 0.5
@@ -81,6 +82,25 @@ def long_transactions(open_now: Sequence[LongTransaction]) -> Finding:
     is_bad = any(one.age_s >= LONG_FAILED_S for one in open_now)
     advice = "See what it does in pg_stat_activity; SELECT pg_terminate_backend(pid) ends it."
     return Finding("long transactions", "failed" if is_bad else "warning", said, advice)
+
+
+def privacy(kept: Sequence[Kept], *, is_enforced: bool) -> Finding:
+    """What is known of people and stands there for everybody to read, and what is left under older keys."""
+    clear = [f"{one.table}.{one.column} {one.by_version[0]:,}" for one in kept if one.by_version.get(0)]
+    if clear:
+        advice = "authsvc privacy rotate, then authsvc privacy enforce."
+        return Finding("privacy", "warning", f"not sealed: {some(clear)}", advice)
+    versions = sorted({version for one in kept for version in one.by_version})
+    under = (
+        f"under {'key' if len(versions) == 1 else 'keys'} {', '.join(map(str, versions))}"
+        if versions
+        else "nothing yet"
+    )
+    if not is_enforced:
+        return Finding(
+            "privacy", "ok", f"sealed, {under}; the database would take what is not", "authsvc privacy enforce."
+        )
+    return Finding("privacy", "ok", f"sealed, {under}; the database refuses what is not")
 
 
 def _mb(count: int) -> str:

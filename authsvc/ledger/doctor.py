@@ -1,12 +1,14 @@
 """What `authsvc doctor` reads of PostgreSQL. It judges nothing and changes nothing."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
 
 from authsvc.doctor.facts import (
+    HeldCard,
+    HeldRule,
     IdleSlot,
     IndexUse,
     LongTransaction,
@@ -69,8 +71,13 @@ class PostgresChart:
 
     async def slow_joins(self) -> list[SlowStatement] | None:
         """The slowest on average; None without pg_stat_statements."""
-        if not (await self._fetch("has_statements"))[0][0]:
+        there, loaded, may_read = (await self._fetch("has_statements"))[0]
+        if not there:
             return None
+        if not loaded:
+            raise NotPossible("pg_stat_statements is not in shared_preload_libraries")
+        if not may_read:
+            raise NotPossible("this database user may not read statements of others: GRANT pg_read_all_stats")
         return [SlowStatement(**row) for row in await self._fetch("slow_joins")]
 
     async def long_transactions(self, longer_than_s: int) -> list[LongTransaction]:
@@ -80,6 +87,24 @@ class PostgresChart:
     async def token_problems(self) -> list[TokenProblem]:
         """By table and problem."""
         return [TokenProblem(**row) for row in await self._fetch("token_problems")]
+
+    async def lithic_cards(self, tokens: Sequence[str]) -> list[HeldCard]:
+        """Those with these tokens."""
+        return [HeldCard(**row) for row in await self._fetch("lithic_cards", tokens)]
+
+    async def lithic_cards_beside(self, ids: Sequence[int], count_max: int) -> tuple[int, list[HeldCard]]:
+        """Those that are not closed and not among these: how many, and some of them, drawn by lot."""
+        rows = await self._fetch("lithic_cards_beside", ids, count_max)
+        cards = [HeldCard(row["id"], row["token"], row["status"]) for row in rows]
+        return (rows[0]["count"] if rows else 0), cards
+
+    async def lithic_unknown(self, card_tokens: Sequence[str], account_tokens: Sequence[str]) -> set[str]:
+        """Which of these are none of ours."""
+        return {row["token"] for row in await self._fetch("lithic_unknown", card_tokens, account_tokens)}
+
+    async def lithic_rules(self) -> list[HeldRule]:
+        """Profiles that stand for an auth rule."""
+        return [HeldRule(**row) for row in await self._fetch("lithic_rules")]
 
     async def sample(self, count: int, seed: int) -> list[SampledAccount]:
         """Some of the accounts that were busy last; another seed, other ones."""

@@ -55,7 +55,9 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND k.connamespace = 'public'::regna
 ORDER BY 1
 
 -- name: has_statements
-SELECT to_regclass('pg_stat_statements') IS NOT NULL
+-- Whoever may not read all statistics is shown statements without their text.
+SELECT to_regclass('pg_stat_statements') IS NOT NULL,
+    coalesce(current_setting('pg_stat_statements.track', true), '') <> '', pg_has_role('pg_read_all_stats', 'USAGE')
 
 -- name: slow_joins
 SELECT query AS text, calls, mean_exec_time AS mean_ms FROM pg_stat_statements
@@ -102,6 +104,31 @@ WITH held AS (
     WHERE sharers > 1
 )
 SELECT "table", problem, count(*) AS rows, (array_agg(id ORDER BY id))[1:5] AS ids FROM found GROUP BY 1, 2 ORDER BY 1, 2
+
+-- name: lithic_cards
+SELECT id, lithic_card_token AS token, status FROM cards WHERE lithic_card_token = ANY ($1::text[]) AND deleted_at IS NULL
+
+-- name: lithic_cards_beside
+-- Cards that may be used, but for those of $1; at most $2, drawn by lot and told in order, and how many there are.
+SELECT * FROM (
+    SELECT c.id, c.lithic_card_token AS token, c.status, count(*) OVER () AS count FROM cards c
+    WHERE c.lithic_card_token IS NOT NULL AND c.status <> 'closed' AND c.deleted_at IS NULL
+        AND NOT EXISTS (SELECT FROM unnest($1::int[]) AS known (id) WHERE known.id = c.id)
+    ORDER BY random() LIMIT $2
+) AS drawn
+ORDER BY id
+
+-- name: lithic_unknown
+-- Of tokens of cards ($1) and of accounts ($2). Rows that were deleted are known.
+SELECT token FROM unnest($1::text[]) AS named (token)
+WHERE NOT EXISTS (SELECT FROM cards c WHERE c.lithic_card_token = named.token)
+UNION ALL
+SELECT token FROM unnest($2::text[]) AS named (token)
+WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.lithic_account_token = named.token)
+
+-- name: lithic_rules
+SELECT id AS profile_id, lithic_auth_rule_token AS token FROM spending_profiles
+WHERE lithic_auth_rule_token IS NOT NULL AND deleted_at IS NULL ORDER BY id
 
 -- name: sample
 -- At most $1 accounts of those that were busy last. $2 shuffles them.

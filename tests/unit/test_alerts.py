@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from authsvc.bridge.metrics import BridgeMetrics
+from authsvc.doctor.metrics import DoctorMetrics
 from authsvc.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -21,16 +22,16 @@ RULES: list[dict[str, Any]] = [
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 # What is left of an expression when texts are taken out: metrics, labels, and these.
 WORDS = {
-    *("absent", "and", "by", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum"),
+    *("absent", "and", "by", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum", "time"),
     "up",  # Prometheus' own: whether it reaches a target
 }
 SAMPLE = re.compile(r"_(total|bucket|sum|count)$")
 
 
 def labels_by_metric() -> dict[str, set[str]]:
-    """Every metric of the service and of the bridge."""
+    """Every metric of the service, of the bridge and of the doctor."""
     found: dict[str, set[str]] = {}
-    registries: tuple[CollectorRegistry, ...] = (Metrics().registry, BridgeMetrics().registry)
+    registries: tuple[CollectorRegistry, ...] = tuple(one().registry for one in (Metrics, BridgeMetrics, DoctorMetrics))
     for registry in registries:
         for family in registry.collect():
             collector = registry._names_to_collectors.get(family.name)

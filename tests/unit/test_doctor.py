@@ -1,12 +1,19 @@
 """What the doctor makes of what it reads."""
 
+from pathlib import Path
+
 import pytest
 
 from authsvc.doctor import counters, servers, tables
 from authsvc.doctor.facts import IdleSlot, IndexUse, LongTransaction, PostgresFacts, SlowStatement, Standby, TableSize
-from authsvc.doctor.finding import exit_code
+from authsvc.doctor.finding import Finding, exit_code
+from authsvc.doctor.metrics import DoctorMetrics
+from authsvc.errors import SettingsError
+from authsvc.settings import PREFIX, load
 from rules.reasons import Window
 from rules.windows import window_bounds
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -53,3 +60,50 @@ def test_each_judgement_knows_bad_from_good() -> None:
     assert [(one.check, one.state) for one, _ in cases] == [(one.check, state) for one, state in cases]
     assert exit_code([]) == 0
     assert exit_code(one for one, _ in cases) == 2
+
+
+def test_a_check_has_the_worst_state_of_its_findings_in_the_metrics() -> None:
+    found = DoctorMetrics()
+    found.record(
+        [Finding("indexes", "ok", ""), Finding("disk", "failed", ""), Finding("disk", "skipped", "")], 2_500_000
+    )
+    samples = {
+        (sample.labels["check"], sample.labels["state"]): sample.value
+        for family in found.registry.collect()
+        for sample in family.samples
+        if sample.name == "authsvc_doctor_check"
+    }
+    assert {pair for pair, value in samples.items() if value == 1} == {("indexes", "ok"), ("disk", "failed")}
+    assert len(samples) == 2 * 4
+    assert found.registry.get_sample_value("authsvc_doctor_last_run_timestamp_seconds") == 2.5
+
+
+@pytest.mark.parametrize("page", ["operating.md", "grafana/authsvc.json", "prometheus/alerts.yml"])
+def test_every_metric_of_the_doctor_is_where_people_look_for_it(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert [family.name for family in DoctorMetrics().registry.collect() if family.name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LITHIC_ENVIRONMENT", "http://api.example.com"),
+        ("LITHIC_ENVIRONMENT", "https://user:word@api.example.com"),
+        ("LITHIC_ENVIRONMENT", "staging"),
+        ("LITHIC_API_KEY", "two words-nobody-may-see"),
+    ],
+)
+def test_a_key_is_not_sent_where_others_can_read_it_and_never_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({PREFIX + name: value})
+    [problem] = caught.value.problems
+    assert problem.startswith(PREFIX + name)
+    assert "nobody-may-see" not in problem
+
+
+def test_one_key_of_lithic_is_given_one_way_and_masked() -> None:
+    settings = load({"AUTHSVC_LITHIC_API_KEY": "a-key", "AUTHSVC_LITHIC_ENVIRONMENT": "http://127.0.0.1:8000"})
+    assert settings.effective()["lithic_api_key"] == "***"
+    assert "a-key" not in repr(settings)
+    with pytest.raises(SettingsError, match="exclude each other"):
+        load({"AUTHSVC_LITHIC_API_KEY": "a-key", "AUTHSVC_LITHIC_API_KEY_FILE": "key"})
