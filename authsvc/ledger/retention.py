@@ -1,4 +1,4 @@
-"""What grows old: partitions that no limit counts any more, closed cards, request keys; and accounts that nobody uses.
+"""What grows old: partitions that no limit counts any more, closed cards, request keys. Accounts are in notices.py.
 
 Nothing of the books is deleted. Why a partition may be archived, or not: docs/adr/0024.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from authsvc.errors import NotPossible, StartupRefused
+from authsvc.ledger import notices
 from authsvc.ledger.partitions import create_ahead
 from authsvc.ledger.queries import RETENTION_SQL
 from authsvc.ledger.session import session
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 ARCHIVE: Final = "archive"
-_ACTOR: Final = "cli"
 # Decisions queue behind whoever waits for the table. Below the server's deadlock_timeout, so that it is us who give up.
 _LOCK_TIMEOUT_MS: Final = 500
 _CARDS_AT_ONCE: Final = 500
 _KEYS_AT_ONCE: Final = 10_000
-_ACCOUNTS_MAX: Final = 1_000
 _LOOKED_AT: Final = ("accounts", "cards", "request_keys", "spending_profiles", "transactions", "users")
 _BUSY: Final = "running statements hold the table: try again"
 
@@ -36,26 +35,23 @@ class OldPartition(NamedTuple):
     kept_for: str
 
 
-class DormantAccount(NamedTuple):
-    """An account that was not used for long."""
-
-    id: int
-    status: str
-    last_used_at: datetime
-    balance: str
-    currency: str
-
-
 @asynccontextmanager
 async def keeper(database_url: str) -> "AsyncIterator[Connection[Record]]":
-    """A connection for the functions below. Raises StartupRefused for a user who may not do what they do."""
+    """A connection for the functions below and those of notices.py.
+
+    Raises StartupRefused for a user who may not do what they do, or whom row security shows only a part of the rows.
+    """
     async with session(database_url) as connection:
         try:
+            if unseen := await hidden(connection, *notices.LOOKED_AT):
+                raise StartupRefused(
+                    f"this database user may not see all of {', '.join(unseen)}: run it as the owner of the tables"
+                )
             yield connection
         except asyncpg.InsufficientPrivilegeError as error:
             raise StartupRefused("this database user may not do that: run it as the owner of the tables") from error
-        except asyncpg.UndefinedTableError as error:
-            raise StartupRefused("the database lacks tables: run `authsvc db migrate`") from error
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+            raise StartupRefused("the database is older than this program: run `authsvc db migrate`") from error
 
 
 async def monthly(connection: "Connection[Record]") -> list[str]:
@@ -131,16 +127,10 @@ async def archive_cards(connection: "Connection[Record]", before: datetime) -> i
 
     async def some() -> int:
         async with connection.transaction():
-            await connection.execute("SELECT set_config('authsvc.actor', $1, true)", _ACTOR)
+            await connection.execute(RETENTION_SQL["tell"], notices.BY_SCHEDULE)
             return _count(await connection.execute(RETENTION_SQL["archive_cards"], before, _CARDS_AT_ONCE))
 
     return await _until_fewer(some, _CARDS_AT_ONCE)
-
-
-async def dormant_accounts(connection: "Connection[Record]", before: datetime) -> list[DormantAccount]:
-    """Accounts that were last used before then; at most 1,000."""
-    records = await connection.fetch(RETENTION_SQL["dormant_accounts"], before, _ACCOUNTS_MAX)
-    return [DormantAccount(*record) for record in records]
 
 
 async def purgeable_keys(connection: "Connection[Record]", before: datetime) -> int:

@@ -44,27 +44,83 @@ SELECT max(id) IS NOT DISTINCT FROM $1::bigint AND NOT EXISTS (SELECT FROM {tabl
 SELECT pg_advisory_xact_lock(hashtextextended('authsvc_create_partition', 0))
 
 -- name: closed_cards
--- Closed for good, untouched since $1, with nothing held. A row is touched when it is closed, so none is older than it seems.
+-- Closed before $1, with nothing held.
 SELECT count(*) FROM cards c
-WHERE c.status = 'closed' AND c.deleted_at IS NULL AND c.updated_at < $1
+WHERE c.closed_at < $1 AND c.deleted_at IS NULL
     AND NOT EXISTS (SELECT FROM transactions t WHERE t.account_id = c.account_id AND t.card_id = c.id AND t.held_minor > 0)
 
 -- name: archive_cards
 UPDATE cards SET deleted_at = now() WHERE id IN (
     SELECT c.id FROM cards c
-    WHERE c.status = 'closed' AND c.deleted_at IS NULL AND c.updated_at < $1
+    WHERE c.closed_at < $1 AND c.deleted_at IS NULL
         AND NOT EXISTS (
             SELECT FROM transactions t WHERE t.account_id = c.account_id AND t.card_id = c.id AND t.held_minor > 0
         )
     ORDER BY c.account_id, c.id LIMIT $2
 )
 
--- name: dormant_accounts
--- Untouched since $1, money and counters included, and without any decision since then.
-SELECT a.id, a.status, a.updated_at, a.balance::text AS balance, a.currency::text AS currency FROM accounts a
-WHERE a.deleted_at IS NULL AND a.updated_at < $1
-    AND NOT EXISTS (SELECT FROM transactions t WHERE t.account_id = a.id AND t.transaction_date >= $1)
+-- name: tell
+-- Who changes something from here to the end of the transaction, for the audit.
+SELECT set_config('authsvc.actor', $1, true), set_config('authsvc.role', 'operator', true)
+
+-- name: last_used
+-- An expression: when account a was last decided for, told about by the network, funded, edited, signed in to, or called for
+-- with a key of its own. Exact, and therefore for few accounts: it reads all their transactions. What commands do to every
+-- account (actors cli:…), the catalogue's changes, and the notice itself are nobody's use.
+greatest(
+    a.created_at,
+    (SELECT max(t.updated_at) FROM transactions t WHERE t.account_id = a.id),
+    (SELECT max(b.created_at) FROM balance_adjustments b WHERE b.account_id = a.id),
+    (
+        SELECT l.created_at FROM audit_logs l
+        WHERE l.account_id = a.id AND l.actor NOT LIKE 'cli:%' AND l.entity_type <> 'spending_category'
+            AND NOT (l.entity_type = 'account' AND l.action = 'UPDATE' AND l.new_values ? 'closing_notice_at')
+        ORDER BY l.id DESC LIMIT 1
+    ),
+    (
+        SELECT max(greatest(
+            u.last_login_at, (SELECT max(r.created_at) FROM refresh_tokens r WHERE r.user_id = u.id)
+        )) FROM users u WHERE u.account_id = a.id
+    ),
+    (SELECT max(k.last_used_at) FROM api_keys k WHERE k.account_id = a.id)
+)
+
+-- name: unused_accounts
+-- Of the accounts $3 (NULL: of all) those not used since $1, and without a notice. What an index tells goes first: most
+-- accounts had a decision since then.
+WITH quiet AS MATERIALIZED (
+    SELECT a.* FROM accounts a
+    WHERE a.deleted_at IS NULL AND a.closing_notice_at IS NULL AND a.created_at < $1
+        AND ($3::int[] IS NULL OR a.id = ANY ($3))
+        AND (SELECT max(t.transaction_date) FROM transactions t WHERE t.account_id = a.id AND t.transaction_date >= $1) IS NULL
+)
+SELECT a.id, a.status, used.at AS last_used_at, a.balance::text AS balance, a.currency::text AS currency
+FROM quiet a CROSS JOIN LATERAL (SELECT {last_used}) AS used (at)
+WHERE used.at < $1
 ORDER BY a.id LIMIT $2
+
+-- name: accounts_with_notice
+-- All of them, or the one of $1.
+SELECT
+    a.id, a.closing_notice_at AS notice_at, {last_used} AS last_used_at, a.balance, a.currency,
+    (SELECT count(*) FROM transactions t WHERE t.account_id = a.id AND t.held_minor > 0) AS holds,
+    (SELECT count(*) FROM cards c WHERE c.account_id = a.id AND c.deleted_at IS NULL AND c.status <> 'closed') AS open_cards
+FROM accounts a
+WHERE a.deleted_at IS NULL AND a.closing_notice_at IS NOT NULL AND ($1::int IS NULL OR a.id = $1)
+ORDER BY a.id
+
+-- name: lock_accounts
+-- Whoever decides for them, or gives them a card, waits, or is seen by the next statement.
+SELECT id, closing_notice_at AS notice_at FROM accounts WHERE id = ANY ($1::int[]) AND deleted_at IS NULL ORDER BY id FOR UPDATE
+
+-- name: give_notice
+UPDATE accounts SET closing_notice_at = now() WHERE id = ANY ($1::int[]) RETURNING id, closing_notice_at AS notice_at
+
+-- name: withdraw_notice
+UPDATE accounts SET closing_notice_at = NULL WHERE id = ANY ($1::int[]) AND closing_notice_at IS NOT NULL RETURNING id
+
+-- name: archive_account
+UPDATE accounts SET deleted_at = now() WHERE id = $1
 
 -- name: purgeable_keys
 SELECT count(*) FROM request_keys WHERE created_at < $1

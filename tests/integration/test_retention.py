@@ -14,7 +14,7 @@ import pytest
 
 from authsvc.cli import run
 from authsvc.errors import StartupRefused
-from authsvc.ledger import retention
+from authsvc.ledger import migrate, retention
 from authsvc.ledger.doctor import open_chart
 from authsvc.settings import PREFIX
 from rules.reasons import Level
@@ -23,6 +23,8 @@ from tests.programs import Card, add_account, add_card, add_profile
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operating.md"
 LONG_AGO = datetime(2018, 3, 10, 12, tzinfo=UTC)
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+CLOSED_AT = "SELECT closed_at FROM cards WHERE id = $1"
 NEVER_REPEATED = datetime(2100, 1, 1, tzinfo=UTC)
 Call = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -223,9 +225,11 @@ async def test_cards_closed_long_ago_are_archived_and_those_that_may_still_move_
         await close(connection, card)
     await spend(connection, held, 100)
     await connection.execute("UPDATE transactions SET held_minor = 100, settled_minor = 0")
-    await connection.execute("ALTER TABLE cards DISABLE TRIGGER cards_touch")
-    await connection.execute("UPDATE cards SET updated_at = now() - interval '8 years' WHERE id <> $1", recent.id)
-    await connection.execute("ALTER TABLE cards ENABLE TRIGGER cards_touch")
+    await connection.execute("ALTER TABLE cards DISABLE TRIGGER cards_keep_closed_at")
+    await connection.execute(
+        "UPDATE cards SET closed_at = now() - interval '8 years' WHERE id = ANY ($1)", [old.id, held.id]
+    )
+    await connection.execute("ALTER TABLE cards ENABLE TRIGGER cards_keep_closed_at")
     assert (await call())["archived_cards"] == 1
     assert await connection.fetchval("SELECT count(*) FROM cards WHERE deleted_at IS NOT NULL") == 0
     assert (await call("--yes"))["archived_cards"] == 1
@@ -236,19 +240,63 @@ async def test_cards_closed_long_ago_are_archived_and_those_that_may_still_move_
     ]
 
 
+async def test_a_card_remembers_when_it_was_closed_for_good(connection: asyncpg.Connection) -> None:
+    card = await add_card(connection, await add_account(connection))
+    assert await connection.fetchval(CLOSED_AT, card.id) is None
+    with pytest.raises(asyncpg.CheckViolationError, match="cards_closed_at_check"):
+        await connection.execute("UPDATE cards SET closed_at = now()")
+    closed_at = await connection.fetchval(
+        "UPDATE cards SET status = 'closed', closed_at = '2001-01-01' RETURNING closed_at"
+    )
+    assert closed_at > YESTERDAY
+    await connection.execute("UPDATE cards SET last_four = '0001', status = 'closed'")
+    assert await connection.fetchval(CLOSED_AT, card.id) == closed_at
+    for change in ("NULL", "now() - interval '8 years'"):
+        with pytest.raises(asyncpg.CheckViolationError, match="never changes"):
+            await connection.execute(f"UPDATE cards SET closed_at = {change}")
+
+
+async def test_a_card_that_comes_closed_may_bring_the_time_and_else_has_it_from_now_on(
+    connection: asyncpg.Connection,
+) -> None:
+    account_id = await add_account(connection)
+    card = await add_card(connection, account_id)
+    insert = (
+        "INSERT INTO cards (account_id, user_id, card_type, status, closed_at) VALUES ($1, $2, 'debit', $3, $4)"
+        " RETURNING closed_at"
+    )
+    assert await connection.fetchval(insert, account_id, card.user_id, "closed", LONG_AGO) == LONG_AGO
+    assert await connection.fetchval(insert, account_id, card.user_id, "closed", None) > YESTERDAY
+    with pytest.raises(asyncpg.CheckViolationError, match="cards_closed_at_check"):
+        await connection.execute(insert, account_id, card.user_id, "active", LONG_AGO)
+
+
+async def test_cards_closed_before_the_revision_have_their_last_change_and_nothing_else_moves(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    await migrate.downgrade(database_url, "0012")
+    card = await add_card(connection, await add_account(connection))
+    await connection.execute("UPDATE cards SET status = 'closed'")
+    look = "SELECT c.updated_at, c.row_version, a.config_version, (SELECT count(*) FROM audit_logs) FROM cards c, accounts a"
+    before = tuple(await connection.fetchrow(look))
+    await migrate.upgrade(database_url)
+    assert tuple(await connection.fetchrow(look)) == before
+    assert await connection.fetchval(CLOSED_AT, card.id) == before[0]
+
+
 async def test_unused_accounts_are_listed_as_due_for_notice_and_left_alone(
     connection: asyncpg.Connection, call: Call
 ) -> None:
-    quiet, busy = await add_account(connection, "12.50"), await add_account(connection)
-    card = await add_card(connection, busy)
-    await spend(connection, card, 100)
-    await connection.execute("UPDATE transactions SET transaction_date = now()")
-    await connection.execute("ALTER TABLE accounts DISABLE TRIGGER accounts_before_update")
-    await connection.execute("UPDATE accounts SET updated_at = now() - interval '400 days'")
-    await connection.execute("ALTER TABLE accounts ENABLE TRIGGER accounts_before_update")
-    (due,) = (await call("--yes"))["accounts_due_for_notice"]
-    assert (due["id"], due["balance"], due["currency"]) == (quiet, "12.50", "USD")
-    assert await connection.fetchval("SELECT count(*) FROM accounts WHERE deleted_at IS NULL") == 2
+    quiet = await add_account(connection)
+    await connection.execute(
+        "SET session_replication_role = replica; UPDATE accounts SET created_at = '2018-03-10';"
+        " UPDATE audit_logs SET created_at = '2018-03-10'; SET session_replication_role = origin"
+    )
+    busy = await add_account(connection)
+    assert [one["id"] for one in (await call("--yes"))["accounts_due_for_notice"]] == [quiet]
+    assert (await call("--yes", "--accounts-days", "36500"))["accounts_due_for_notice"] == []
+    live = "SELECT id FROM accounts WHERE deleted_at IS NULL AND closing_notice_at IS NULL ORDER BY id"
+    assert [row[0] for row in await connection.fetch(live)] == [quiet, busy]
 
 
 async def test_a_dry_run_changes_nothing_and_a_run_makes_partitions_and_purges(
