@@ -25,7 +25,9 @@ from authsvc.history.own import OwnHistory
 from authsvc.history.servicer import HistoryServicer
 from authsvc.identity.assembly import identity_on
 from authsvc.identity.authenticate import AUTHORIZE, EVENTS, HISTORY, MANAGE, Authenticator
+from authsvc.identity.ports import Identities
 from authsvc.identity.rates import RateLimit
+from authsvc.identity.shapes import Refusal
 from authsvc.ledger.events import PostgresEventLedger
 from authsvc.ledger.funding import PostgresFundingLedger
 from authsvc.ledger.history import PostgresHistory
@@ -41,6 +43,7 @@ from authsvc.management.assembly import management_on
 from authsvc.management.callers import OpenCallers
 from authsvc.management.shapes import Store
 from authsvc.metrics import Metrics
+from authsvc.privacy.keys import privacy_of
 from authsvc.reaper import Reaper
 from authsvc.server import AUTHORIZATION_SERVICE, HISTORY_SERVICE, IDENTITY_SERVICE, TRANSACTION_SERVICE, Server
 from authsvc.servicers import AuthorizationServicer
@@ -172,8 +175,10 @@ async def wire(
         await _background(stack, replicas.run())
     past = OwnHistory(PostgresHistory(ledger, replicas), calling)
     history = HistoryServicer(past, clock, metrics, watchers_max=settings.streams_max)
-    store = PostgresStore(pool, replicas, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
-    authenticator, people = _management(settings, ledger, store, clock, metrics, stack)
+    privacy = privacy_of(settings, os.urandom)
+    store = PostgresStore(pool, replicas, privacy=privacy, acquire_timeout_ms=settings.pg_acquire_timeout_ms)
+    identities = PostgresIdentities(ledger, privacy)
+    authenticator, people = _management(settings, identities, store, clock, metrics, stack)
     programs = {AUTHORIZATION_SERVICE: servicer, TRANSACTION_SERVICE: transactions, HISTORY_SERVICE: history}
     servicers = {**_admitted(settings, programs, authenticator, metrics), **people}
     return Service(
@@ -211,14 +216,20 @@ def _servicer(
 
 
 def _management(
-    settings: Settings, ledger: PostgresLedger, store: Store, clock: Clock, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings, identities: Identities, store: Store, clock: Clock, metrics: Metrics, stack: AsyncExitStack
 ) -> tuple[Authenticator, dict[str, object]]:
     """Who callers are, and the services of people: where they sign in, and what they edit."""
-    authenticator, identity = identity_on(PostgresIdentities(ledger), settings, clock, os.urandom, metrics, stack)
+    authenticator, identity = identity_on(identities, settings, clock, os.urandom, metrics, stack)
     per_s = settings.management_calls_per_s
-    rate = RateLimit(60 * per_s, clock.monotonic_s, at_once=per_s, text="too many calls; try again in a second")
+    rate = RateLimit(
+        60 * per_s,
+        clock.monotonic_s,
+        at_once=per_s,
+        text="too many calls; try again in a second",
+        on_refusal=lambda: metrics.turned_away(Refusal.RATE),
+    )
     callers = OpenCallers(authenticator.within(MANAGE), rate, is_open=not settings.credentials_required)
-    return authenticator, {IDENTITY_SERVICE: identity, **management_on(store, callers, metrics)}
+    return authenticator, {IDENTITY_SERVICE: identity, **management_on(store, callers, settings, clock, metrics)}
 
 
 def _admitted(

@@ -4,8 +4,11 @@ Its cards are recognised by their tokens, `card_demo_` and a word, and each is t
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from authsvc.errors import NotPossible
+from authsvc.privacy.columns import opened
+from authsvc.privacy.sealing import WITHOUT_KEYS, Sealer
 from loader import categories
 
 if TYPE_CHECKING:
@@ -63,16 +66,20 @@ class SeedReport(NamedTuple):
     cards: tuple[SeedCard, ...]
 
 
-async def seed(connection: "Connection[Record] | PoolConnectionProxy[Record]") -> SeedReport:
+async def seed(
+    connection: "Connection[Record] | PoolConnectionProxy[Record]", sealer: Sealer = WITHOUT_KEYS
+) -> SeedReport:
     """Make the sample program and fill the catalogue of categories, in one transaction.
 
     What is already there stays as it is, spent, edited or closed as it may be.
     """
     async with connection.transaction():
         await categories.fill(connection)
-        before = await _cards(connection)
-        await connection.execute(_SQL)
-        cards = await _cards(connection)
+        before = await _cards(connection, sealer)
+        # Accounts and users are recognised by their addresses: those that were sealed since would be made again.
+        if not await connection.fetchval(_IS_SEALED_SQL, list(PURPOSES)):
+            await connection.execute(_SQL)
+        cards = await _cards(connection, sealer)
     account_ids = sorted({card.account_id for card in cards})
     counts = await connection.fetchrow(_COUNTS_SQL, account_ids)
     assert counts is not None
@@ -88,8 +95,8 @@ SELECT
 _CARDS_SQL: Final = """
 SELECT
     c.lithic_card_token AS token, c.id AS card_id, c.account_id, a.business_name AS account_name,
-    coalesce(tz.value #>> '{}', 'UTC') AS time_zone, u.first_name || ' ' || u.last_name AS cardholder,
-    p.name AS profile_name, c.status
+    coalesce(tz.value #>> '{}', 'UTC') AS time_zone,
+    u.id AS user_id, u.first_name, u.last_name, p.name AS profile_name, c.status
 FROM cards AS c
 JOIN accounts AS a ON a.id = c.account_id
 JOIN users AS u ON u.id = c.user_id
@@ -100,6 +107,24 @@ ORDER BY c.id
 """
 
 
-async def _cards(connection: "Connection[Record] | PoolConnectionProxy[Record]") -> tuple[SeedCard, ...]:
-    records = await connection.fetch(_CARDS_SQL, list(PURPOSES))
-    return tuple(SeedCard(**record, purpose=PURPOSES[record["token"]]) for record in records)
+_IS_SEALED_SQL: Final = """
+SELECT EXISTS (
+    SELECT FROM cards AS c JOIN users AS u ON u.id = c.user_id
+    WHERE c.lithic_card_token = ANY ($1::TEXT[]) AND u.email LIKE 'sealed:%'
+)
+"""
+
+
+async def _cards(
+    connection: "Connection[Record] | PoolConnectionProxy[Record]", sealer: Sealer
+) -> tuple[SeedCard, ...]:
+    return tuple(_card(dict(record), sealer) for record in await connection.fetch(_CARDS_SQL, list(PURPOSES)))
+
+
+def _card(row: dict[str, Any], sealer: Sealer) -> SeedCard:
+    user_id, names = row.pop("user_id"), {name: row.pop(name) for name in ("first_name", "last_name")}
+    try:
+        cardholder = " ".join(opened(sealer, "users", user_id, names)[name] for name in names)
+    except NotPossible:
+        cardholder = "(sealed)"
+    return SeedCard(**row, cardholder=cardholder, purpose=PURPOSES[row["token"]])

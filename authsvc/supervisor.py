@@ -1,12 +1,14 @@
 """`authsvc serve`: embedded servers if nothing else is given, the schema, and one or more worker processes."""
 
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -14,6 +16,7 @@ import orjson
 
 from authsvc import app, logs
 from authsvc.errors import StartupRefused
+from authsvc.privacy import keys
 from authsvc.settings import Settings, environment_of
 
 _RESTART_PAUSE_S: Final = 0.5
@@ -61,7 +64,17 @@ def _with_servers(settings: Settings, stack: ExitStack) -> Settings:
     note = settings.data_dir / SERVERS_FILE
     note.write_bytes(orjson.dumps(urls))
     stack.callback(note.unlink, missing_ok=True)
-    return settings.model_copy(update=urls)
+    return settings.model_copy(update={**urls, **_privacy_keys(settings)})
+
+
+def _privacy_keys(settings: Settings) -> dict[str, Path]:
+    """Of a database of our own the keys are our own as well."""
+    if settings.privacy_keys_file is not None or settings.privacy_keys:
+        return {}
+    path = settings.data_dir / keys.FILE_NAME
+    if not path.exists():
+        keys.add(path, os.urandom)
+    return {"privacy_keys_file": path}
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from authsvc import secret_files
 from authsvc.errors import StartupRefused
 from authsvc.settings import Settings
 
@@ -85,8 +86,7 @@ def _read(paths: Sequence[Path]) -> grpc.ServerCertificateConfiguration:
 
 
 def _identities_of(paths: Sequence[Path]) -> list[tuple[int, ...]]:
-    found = [path.stat() for path in paths]
-    return [(one.st_ino, one.st_mtime_ns, one.st_size) for one in found]
+    return [secret_files.identity_of(path) for path in paths]
 
 
 def _why(error: Exception) -> str:

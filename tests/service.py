@@ -11,6 +11,7 @@ from typing import Final
 
 import psutil
 
+from tests.privacy import KEYS_TEXT
 from tests.waiting import until
 
 READY_MAX_S: Final = 60.0
@@ -98,6 +99,7 @@ def running(database_url: str, redis_url: str, folder: Path, **settings: object)
         "metrics_port": 0,
         "workers": 2,
         "log_decisions": False,
+        "privacy_keys": KEYS_TEXT,
     } | settings
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
     # Workers are started again and again: compiling everything each time would take most of the test.

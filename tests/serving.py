@@ -22,12 +22,19 @@ from authsvc.v1 import authorization_pb2 as pb
 from authsvc.v1 import types_pb2 as types
 from authsvc.v1.authorization_pb2_grpc import AuthorizationServiceStub
 from tests.case_files import unix_us
+from tests.privacy import KEYS_TEXT
 from tests.waiting import pause
 
 NOON: Final = datetime(2025, 11, 20, 12, tzinfo=UTC)
 WAIT_S: Final = 20
 # Tests speak to one worker each; nothing of theirs waits for the reaper unless they ask for it.
-_QUIET: Final[Mapping[str, object]] = {"host": "127.0.0.1", "port": 0, "metrics_port": 0, "log_decisions": False}
+_QUIET: Final[Mapping[str, object]] = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "metrics_port": 0,
+    "log_decisions": False,
+    "privacy_keys": KEYS_TEXT,
+}
 
 _AGAIN_S: Final = 0.01
 

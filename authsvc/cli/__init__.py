@@ -19,6 +19,7 @@ from authsvc.cli import (
     identity,
     lithic,
     persons,
+    privacy,
     records,
     retention,
     service,
@@ -45,6 +46,9 @@ database_app.command("migrate")(database.migrate)
 database_app.command("status")(database.status)
 database_app.command("rollback")(database.rollback)
 database_app.command("partitions")(database.partitions)
+retention_app = typer.Typer(invoke_without_command=True)
+retention_app.callback()(retention.retention)
+retention_app.command("notice")(retention.notice)
 lithic_app = typer.Typer(help="Stand in for Lithic.", no_args_is_help=True)
 lithic_app.command("simulate")(lithic.simulate)
 webhooks_app = typer.Typer(help="Look after Lithic's webhooks.", no_args_is_help=True)
@@ -77,6 +81,13 @@ key_app.command("revoke")(identity.revoke_key)
 signing_key_app = typer.Typer(help="Look after the keys that sign access tokens.", no_args_is_help=True)
 signing_key_app.command("rotate")(identity.rotate_signing_key)
 signing_key_app.command("list")(identity.list_signing_keys)
+privacy_app = typer.Typer(help="Look after the keys of what is known of people.", no_args_is_help=True)
+privacy_app.command("status")(privacy.status)
+privacy_app.command("new-key")(privacy.new_key)
+privacy_app.command("use-key")(privacy.use_key)
+privacy_app.command("rotate")(privacy.rotate)
+privacy_app.command("enforce")(privacy.enforce)
+privacy_app.command("open")(privacy.open_)
 records_apps = {name: records.app_of(name) for name in records.COMMANDS}
 records_apps["user"].command("set-password")(identity.set_password)
 records_apps["user"].command("export-data")(persons.export_data)
@@ -95,15 +106,16 @@ app.command(rich_help_panel="Ask")(funding.fund)
 app.command(rich_help_panel="Ask")(funding.withdraw)
 for record_name, records_app in records_apps.items():
     app.add_typer(records_app, name=record_name, rich_help_panel="Records")
+app.add_typer(retention_app, name="retention", rich_help_panel="Data")
 app.add_typer(database_app, name="db", rich_help_panel="Data")
 app.command(rich_help_panel="Data")(database.seed)
 app.add_typer(webhooks_app, name="webhooks", rich_help_panel="Data")
 app.add_typer(audit_app, name="audit", rich_help_panel="Data")
 app.add_typer(key_app, name="key", rich_help_panel="Data")
 app.add_typer(signing_key_app, name="signing-key", rich_help_panel="Data")
+app.add_typer(privacy_app, name="privacy", rich_help_panel="Data")
 app.add_typer(backup_app, name="backup", rich_help_panel="Data")
 app.command(rich_help_panel="Data")(doctor.doctor)
-app.command(rich_help_panel="Data")(retention.retention)
 app.command(rich_help_panel="Measure", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     service.bench
 )

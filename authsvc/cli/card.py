@@ -14,9 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from authsvc.cli.options import Address, Json, asking, known_database_url, target_of
+from authsvc.cli.options import Address, Json, asking, known_database_url, sealer, target_of
 from authsvc.cli.output import console, fail, print_json
-from authsvc.errors import Unavailable
+from authsvc.errors import NotPossible, Unavailable
 from rules.money import format_minor
 from rules.reasons import Level, Reason, Window
 
@@ -63,7 +63,7 @@ def limits(
 
 
 async def _holding(card_token: str) -> "Holding | None":
-    """None when the database is not known or not there: the figures are worth showing without names."""
+    """None when the database is not known or not there, or its keys are not: the figures are worth showing alone."""
     from authsvc.ledger.cards import holding
     from authsvc.ledger.session import session
 
@@ -72,8 +72,8 @@ async def _holding(card_token: str) -> "Holding | None":
         return None
     try:
         async with session(url) as connection:
-            return await holding(connection, card_token)
-    except Unavailable:
+            return await holding(connection, card_token, sealer())
+    except (Unavailable, NotPossible):
         return None
 
 

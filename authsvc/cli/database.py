@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from authsvc import settings
-from authsvc.cli.options import Json, database_url, known_database_url
+from authsvc.cli.options import Json, database_url, known_database_url, sealer
 from authsvc.cli.output import console, print_json
 from authsvc.clock import SystemClock
 from authsvc.errors import Unavailable
@@ -133,11 +133,16 @@ def seed(*, as_json: Json = False) -> None:
 
 
 async def _seed(url: str) -> "SeedReport":
-    from authsvc.ledger.session import session
+    from authsvc.ledger.privacy import desk, work
     from authsvc.seed import seed as make
 
-    async with session(url) as connection:
-        return await make(connection)
+    cipher = sealer()
+    async with desk(url) as connection:
+        report = await make(connection, cipher)
+        if cipher.has_keys:
+            async for _ in work(connection, cipher, cipher.version):
+                pass
+    return report
 
 
 @contextmanager

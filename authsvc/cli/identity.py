@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from authsvc import settings
-from authsvc.cli.options import Json, database_url
+from authsvc.cli.options import Json, database_url, sealer
 from authsvc.cli.output import console, fail, print_json
 from authsvc.clock import SystemClock
 from authsvc.errors import InvalidRequest, StartupRefused
@@ -115,7 +115,8 @@ def set_password(
     from authsvc.identity.passwords import check_strength
     from authsvc.ledger import identity
 
-    user = _on_database(lambda connection: identity.user_named(connection, name))
+    opener = sealer()
+    user = _on_database(lambda connection: identity.user_named(connection, name, opener))
     if user is None:
         fail(f"there is no user {name}")
     password = (

@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, see authsvc/cli/__init__.py
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,6 +16,7 @@ from authsvc.errors import StartupRefused
 
 if TYPE_CHECKING:
     from authsvc.client import AuthorizationClient
+    from authsvc.privacy.sealing import Sealer
 
 Address = Annotated[
     str | None,
@@ -81,6 +83,13 @@ def known_database_url() -> str | None:
         return str(orjson.loads((effective.data_dir / SERVERS_FILE).read_bytes())["database_url"])
     except (FileNotFoundError, KeyError, orjson.JSONDecodeError):
         return None
+
+
+def sealer() -> "Sealer":
+    """What opens and seals what is known of people, with the keys of the settings."""
+    from authsvc.privacy.keys import privacy_of
+
+    return privacy_of(settings.load(), os.urandom).sealer()
 
 
 def database_url() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from authsvc.cli.options import Json, database_url
+from authsvc.cli.options import Json, database_url, sealer
 from authsvc.cli.output import console, fail, print_json
 from authsvc.errors import NotFound, NotPossible
 
@@ -19,7 +19,8 @@ def export_data(user_id: _User) -> None:
     """Print all that is kept of one user, as JSON: the record, addresses, cards, transactions, sessions, changes."""
     from authsvc.ledger.persons import export
 
-    document = _asked(lambda connection: export(connection, user_id))
+    opener = sealer()
+    document = _asked(lambda connection: export(connection, user_id, opener))
     sys.stdout.write(document + "\n")
 
 

@@ -6,7 +6,6 @@
 
 import base64
 import logging
-import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from authsvc import secret_files
 from authsvc.errors import NotPossible, StartupRefused
 
 Chance = Callable[[int], bytes]
@@ -42,7 +42,7 @@ class SigningKeys:
         self._keys: dict[str, SigningKey] = {}
         if path is not None:
             try:
-                self._read_of = _identity_of(path)
+                self._read_of = secret_files.identity_of(path)
                 self._keys = {key.kid: key for key in read(path)}
             except (OSError, ValueError) as error:
                 raise StartupRefused(f"the signing keys cannot be read: {_why(error)}") from error
@@ -62,11 +62,10 @@ class SigningKeys:
         return None if key is None else key.public
 
     def _refresh(self) -> None:
-        """To ask whether a file is another one takes a microsecond."""
         if self._path is None:
             return
         try:
-            found = _identity_of(self._path)
+            found = secret_files.identity_of(self._path)
             if found == self._read_of:
                 return
             self._read_of = found
@@ -109,16 +108,8 @@ def rotate(path: Path, *, now_s: int, signs_in_s: int, keep: int, chance: Chance
 
 
 def _write(path: Path, keys: Sequence[SigningKey]) -> None:
-    """Whoever reads meanwhile reads the old file or the new one, whole."""
-    document = orjson.dumps({"keys": [_entry_of(key) for key in keys]}, option=orjson.OPT_INDENT_2)
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(document)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    document = {"keys": [_entry_of(key) for key in keys]}
+    secret_files.write(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 def _entry_of(key: SigningKey) -> dict[str, Any]:
@@ -148,11 +139,6 @@ def _key_of(entry: dict[str, Any]) -> SigningKey:
 
 def _text_of(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _identity_of(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _why(error: Exception) -> str:

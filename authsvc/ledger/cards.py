@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
+from authsvc.privacy.columns import opened
+from authsvc.privacy.sealing import Sealer
+
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
@@ -34,8 +37,8 @@ class Holding(NamedTuple):
     blocked: list[str]
 
 
-async def holding(connection: "Connection[Record]", card_token: str) -> Holding | None:
-    """The card and whom it belongs to; None for an unknown token."""
+async def holding(connection: "Connection[Record]", card_token: str, sealer: Sealer) -> Holding | None:
+    """The card and whom it belongs to; None for an unknown token. Raises NotPossible when no key opens the name."""
     record = await connection.fetchrow(_SQL, card_token)
     if record is None:
         return None
@@ -43,4 +46,6 @@ async def holding(connection: "Connection[Record]", card_token: str) -> Holding 
     for rule in record["category_rules"]:
         kind, _, target = rule.partition(" ")
         entries[kind].append(target)
-    return Holding(**{name: record[name] for name in Holding._fields} | entries)
+    person = opened(sealer, "users", record["user_id"], dict(record))
+    known = {"cardholder": f"{person['first_name']} {person['last_name']}", "email": person["email"], **entries}
+    return Holding(**{name: record[name] for name in Holding._fields if name not in known}, **known)

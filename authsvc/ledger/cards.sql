@@ -2,7 +2,7 @@
 SELECT
     c.lithic_card_token AS card_token, c.card_type, c.last_four, c.status AS card_status,
     c.spend_limit AS card_limit, c.spend_limit_duration AS card_limit_window,
-    u.first_name || ' ' || u.last_name AS cardholder, u.email, u.role, u.status AS user_status,
+    u.id AS user_id, u.first_name, u.last_name, u.email, u.role, u.status AS user_status,
     a.business_name AS account_name, a.status AS account_status, a.currency,
     p.name AS profile_name, p.description AS profile_description,
     p.limit_scope AS profile_scope, p.allowed_categories::TEXT AS allowed, p.blocked_categories::TEXT AS blocked,

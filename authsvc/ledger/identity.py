@@ -1,6 +1,6 @@
 """The `Identities` port on PostgreSQL, and what the commands ask about keys and passwords."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,9 @@ from authsvc.identity.ports import Candidate, Exchanged, KeyStanding, LockPolicy
 from authsvc.ledger.queries import IDENTITY_SQL as SQL
 from authsvc.ledger.session import session
 from authsvc.ledger.store import Connection, PostgresLedger, datetime_of, instant_us
+from authsvc.privacy.columns import opened
+from authsvc.privacy.keys import Privacy
+from authsvc.privacy.sealing import Sealer
 
 _MINUTE_US: Final = 60_000_000
 _INTEGER_MAX: Final = 2**31 - 1
@@ -24,15 +27,17 @@ _Connection = Any  # a pooled asyncpg connection, or one of its own; the stubs h
 class PostgresIdentities:
     """See `Identities`."""
 
-    def __init__(self, ledger: PostgresLedger) -> None:
-        """On the connections of the ledger of decisions."""
+    def __init__(self, ledger: PostgresLedger, privacy: Privacy) -> None:
+        """On the connections of the ledger of decisions; `privacy` opens addresses."""
         self._ledger = ledger
+        self._privacy = privacy
 
     async def attempt(self, email: str, policy: LockPolicy, now_us: int, origin: Origin) -> Candidate | None:
         """See `Identities.attempt`. An unknown user costs the same statements."""
+        sealer = self._privacy.sealer()
         async with self._transaction(_NOBODY, origin) as connection:
             await connection.execute(SQL["unhurried"])
-            row = await connection.fetchrow(SQL["candidate"], email)
+            row = await connection.fetchrow(SQL["candidate"], email, _index_of(sealer, email))
             if row is None:
                 await connection.execute(SQL["count_attempt"], 0, 0, None)
                 return None
@@ -43,7 +48,7 @@ class PostgresIdentities:
                 until_us = policy.until_us(attempts, now_us)
                 locked_until = None if until_us is None else datetime_of(until_us)
             await connection.execute(SQL["count_attempt"], 0 if is_locked else row["id"], attempts, locked_until)
-        return _candidate(row, row["password_hash"], may_enter=row["is_active"] and not is_locked)
+        return _candidate(sealer, row, row["password_hash"], may_enter=row["is_active"] and not is_locked)
 
     async def entered(
         self, user: Candidate, new_hash: str | None, token: NewToken, now_us: int, origin: Origin
@@ -65,7 +70,8 @@ class PostgresIdentities:
             row = await connection.fetchrow(SQL["token"], token_hash)
             if row is None:
                 return Exchanged()
-            session_id, user = row["family_id"], _candidate(row, None, may_enter=row["is_active"])
+            session_id = row["family_id"]
+            user = _candidate(self._privacy.sealer(), row, None, may_enter=row["is_active"])
             if row["used_at"] is not None:
                 await connection.execute(SQL["revoke_family"], session_id, now)
                 return Exchanged(session_id, is_reused=True)
@@ -86,8 +92,8 @@ class PostgresIdentities:
     async def email_of(self, user_id: int) -> str | None:
         """See `Identities.email_of`."""
         async with self._transaction(_NOBODY) as connection:
-            email: str | None = await connection.fetchval(SQL["email_of"], user_id)
-        return email
+            row = await connection.fetchrow(SQL["email_of"], user_id)
+        return None if row is None else _email(self._privacy.sealer(), row)
 
     async def set_password(
         self, user: Candidate, new_hash: str, session_id: UUID | None, now_us: int, origin: Origin
@@ -101,15 +107,15 @@ class PostgresIdentities:
         async with self._transaction(_NOBODY, origin) as connection:
             await connection.execute(SQL["unhurried"])
             user_id: int | None = await connection.fetchval(
-                SQL["plan_reset"], email, token_hash, datetime_of(expires_us)
+                SQL["plan_reset"], email, _index_of(self._privacy.sealer(), email), token_hash, datetime_of(expires_us)
             )
         return user_id
 
     async def reset_email(self, token_hash: bytes, now_us: int) -> str | None:
         """See `Identities.reset_email`."""
         async with self._transaction(_NOBODY) as connection:
-            email: str | None = await connection.fetchval(SQL["reset_email"], token_hash, datetime_of(now_us))
-        return email
+            row = await connection.fetchrow(SQL["reset_email"], token_hash, datetime_of(now_us))
+        return None if row is None else _email(self._privacy.sealer(), row)
 
     async def reset(self, token_hash: bytes, new_hash: str, now_us: int, origin: Origin) -> bool:
         """See `Identities.reset`."""
@@ -216,11 +222,11 @@ async def revoke_key(connection: _Connection, name: str, now_us: int) -> bool:
     return await connection.fetchval(SQL["revoke_key"], name, datetime_of(now_us)) is not None
 
 
-async def user_named(connection: _Connection, name: str) -> Candidate | None:
+async def user_named(connection: _Connection, name: str, sealer: Sealer) -> Candidate | None:
     """By number or e-mail address."""
     number = int(name) if name.isascii() and name.isdigit() and int(name) <= _INTEGER_MAX else None
-    row = await connection.fetchrow(SQL["user_named"], number, name)
-    return None if row is None else _candidate(row, row["password_hash"], may_enter=True)
+    row = await connection.fetchrow(SQL["user_named"], number, name, _index_of(sealer, name))
+    return None if row is None else _candidate(sealer, row, row["password_hash"], may_enter=True)
 
 
 async def set_password(connection: _Connection, user: Candidate, new_hash: str, now_us: int) -> bool:
@@ -249,6 +255,15 @@ async def _tell(connection: _Connection, actor: str, origin: Origin, user_id: st
     await connection.execute(SQL["context"], actor, origin.request_id, origin.ip_address, origin.user_agent, user_id)
 
 
-def _candidate(row: Any, password_hash: str | None, *, may_enter: bool) -> Candidate:
+def _candidate(sealer: Sealer, row: Any, password_hash: str | None, *, may_enter: bool) -> Candidate:
     user_id = row["user_id"] if "user_id" in row else row["id"]
-    return Candidate(user_id, row["account_id"], row["role"], row["email"], password_hash, may_enter)
+    email = _email(sealer, {"id": user_id, "email": row["email"]})
+    return Candidate(user_id, row["account_id"], row["role"], email, password_hash, may_enter)
+
+
+def _email(sealer: Sealer, row: Mapping[str, Any]) -> str:
+    return str(opened(sealer, "users", row["id"], row)["email"])
+
+
+def _index_of(sealer: Sealer, email: str) -> bytes:
+    return sealer.index("users", "email", email)

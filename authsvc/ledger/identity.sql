@@ -19,7 +19,7 @@ SELECT
     u.status = 'active' AND a.status <> 'suspended' AND a.deleted_at IS NULL AS is_active
 FROM users AS u
 JOIN accounts AS a ON a.id = u.account_id
-WHERE lower(u.email) = lower($1) AND u.deleted_at IS NULL
+WHERE (lower(u.email) = lower($1) OR u.email_index = $2) AND u.deleted_at IS NULL
 FOR NO KEY UPDATE OF u
 
 -- name: count_attempt
@@ -66,7 +66,7 @@ UPDATE refresh_tokens SET revoked_at = $3
 WHERE user_id = $1 AND revoked_at IS NULL AND family_id IS DISTINCT FROM $2::uuid
 
 -- name: email_of
-SELECT email FROM users WHERE id = $1 AND deleted_at IS NULL
+SELECT id, email FROM users WHERE id = $1 AND deleted_at IS NULL
 
 -- name: set_password
 UPDATE users
@@ -77,14 +77,14 @@ RETURNING id
 
 -- name: plan_reset
 UPDATE users AS u
-SET password_reset_token_hash = $2, password_reset_expires = $3
+SET password_reset_token_hash = $3, password_reset_expires = $4
 FROM accounts AS a
-WHERE lower(u.email) = lower($1) AND u.deleted_at IS NULL AND u.status = 'active'
+WHERE (lower(u.email) = lower($1) OR u.email_index = $2) AND u.deleted_at IS NULL AND u.status = 'active'
     AND a.id = u.account_id AND a.status <> 'suspended' AND a.deleted_at IS NULL
 RETURNING u.id
 
 -- name: reset_email
-SELECT email FROM users
+SELECT id, email FROM users
 WHERE password_reset_token_hash = $1 AND password_reset_expires > $2 AND deleted_at IS NULL AND status = 'active'
 
 -- name: reset
@@ -133,4 +133,4 @@ UPDATE api_keys SET revoked_at = $2 WHERE (name = $1 OR prefix = $1) AND revoked
 -- name: user_named
 -- By its number or its e-mail address.
 SELECT id, account_id, role, email, password_hash FROM users
-WHERE deleted_at IS NULL AND (id = $1::integer OR lower(email) = lower($2::text))
+WHERE deleted_at IS NULL AND (id = $1::integer OR lower(email) = lower($2::text) OR email_index = $3)

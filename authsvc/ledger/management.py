@@ -3,9 +3,8 @@
 Names of tables and columns in its statements come from authsvc/management/resources.py, values are always parameters.
 """
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -13,29 +12,34 @@ import asyncpg
 import orjson
 
 from authsvc.audit.shapes import Entry, Filter
-from authsvc.errors import AlreadyExists, InvalidRequest, NotPossible, PermissionDenied, Unavailable
+from authsvc.errors import InvalidRequest, Unavailable
 from authsvc.identity.shapes import Caller
 from authsvc.ledger.audit import page
 from authsvc.ledger.queries import MANAGEMENT_SQL as SQL
+from authsvc.ledger.refusals import named_fields, unavailable
 from authsvc.ledger.replicas import Replicas
 from authsvc.ledger.store import GONE, NOT_COMMITTED, Connection, Pool
 from authsvc.management.resources import CARD, Field, Resource, Shape
 from authsvc.management.shapes import Listing, Record, SettingKey
+from authsvc.privacy.columns import SEALED, opened, sealed
+from authsvc.privacy.keys import Privacy
+from authsvc.privacy.sealing import Sealer
 from rules.money import divisor
 
 T = TypeVar("T")
 
 _BOOK_KEEPING: Final = ("id", "row_version", "created_at", "updated_at", "deleted_at")
-_NAMED: Final = re.compile(r"_(?:key|check|fkey|transition|live|immutable|monotonic)$")
-_TABLES_OWN: Final = "new row for relation"
 
 
 class PostgresStore:
     """Keeps the records. On a pool of its own or on the ledger's: nothing of a caller outlasts its transaction."""
 
-    def __init__(self, pool: Pool, replicas: Replicas | None = None, *, acquire_timeout_ms: int) -> None:
+    def __init__(
+        self, pool: Pool, replicas: Replicas | None = None, *, privacy: Privacy, acquire_timeout_ms: int
+    ) -> None:
         """`pool`, and the replicas', must connect as somebody who may become `authsvc_management`."""
         self._pool = pool
+        self._privacy = privacy
         self._replicas = replicas
         self._acquire_timeout_s = acquire_timeout_ms / 1000
 
@@ -44,7 +48,7 @@ class PostgresStore:
         """See `Store.session`."""
         async with self._connected() as connection, connection.transaction():
             await connection.execute(SQL["become"], *_context(caller))
-            yield PostgresSession(connection)
+            yield PostgresSession(connection, self._privacy.sealer())
 
     async def read(self, caller: Caller, work: "Callable[[PostgresSession], Awaitable[T]]") -> T:
         """See `Store.read`."""
@@ -55,9 +59,9 @@ class PostgresStore:
         async def told(connection: Connection) -> T:
             async with connection.transaction(readonly=True):
                 await connection.execute(SQL["become"], *_context(caller))
-                return await work(PostgresSession(connection))
+                return await work(PostgresSession(connection, self._privacy.sealer()))
 
-        with _errors():
+        with unavailable():
             return await self._replicas.read(told, self._connected)
 
     @asynccontextmanager
@@ -67,7 +71,7 @@ class PostgresStore:
         except (*NOT_COMMITTED, *GONE) as error:
             raise Unavailable("database") from error
         try:
-            with _errors():
+            with unavailable():
                 yield connection
         finally:
             await self._pool.release(connection)
@@ -76,22 +80,15 @@ class PostgresStore:
 class PostgresSession:
     """See `Session`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer) -> None:
         """Within a transaction."""
         self._connection = connection
+        self._sealer = sealer
 
     async def create(self, resource: Resource, values: Mapping[str, Any]) -> Record:
         """See `Session.create`."""
-        currency = await self._currency(resource, values)
-        fields = [resource.by_name[name] for name in values]
-        columns = ", ".join(field.column for field in fields)
-        places = ", ".join(_place(field, number) for number, field in enumerate(fields, start=1))
-        arguments = [_to_column(field, values[field.name], currency) for field in fields]
-        with _named_fields(resource):
-            row = await self._connection.fetchrow(
-                f"INSERT INTO {resource.table} ({columns}) VALUES ({places}) RETURNING {_columns(resource)}", *arguments
-            )
-        return _record(resource, row)
+        [row] = await self._insert(resource, [values], _columns(resource))
+        return self._record(resource, row)
 
     async def find(self, resource: Resource, record_id: int, *, lock: bool = False) -> Record | None:
         """See `Session.find`."""
@@ -99,11 +96,11 @@ class PostgresSession:
         row = await self._connection.fetchrow(
             f"SELECT {_columns(resource)} FROM {resource.table} WHERE id = $1{ending}", record_id
         )
-        return _record(resource, row) if row is not None else None
+        return self._record(resource, row) if row is not None else None
 
     async def page(self, resource: Resource, listing: Listing) -> list[Record]:
         """See `Session.page`."""
-        conditions, arguments = _conditions(resource, listing)
+        conditions, arguments = self._conditions(resource, listing)
         order = listing.order
         column = resource.by_name[order.field].column if order.field in resource.by_name else order.field
         direction = "DESC" if order.descending else "ASC"
@@ -116,29 +113,28 @@ class PostgresSession:
         except asyncpg.DataError as error:
             # Filters were checked; what is left is the place in a token that somebody made up.
             raise InvalidRequest("page_token", "is not one that this service gave out") from error
-        return [_record(resource, row) for row in rows]
+        return [self._record(resource, row) for row in rows]
 
     async def change(self, resource: Resource, record_id: int, values: Mapping[str, Any]) -> Record | None:
         """See `Session.change`."""
         currency = await self._currency_of(resource, record_id) if _has_money(resource, values) else ""
         parts, arguments = [], [record_id]
-        for name, value in values.items():
-            if name == "deleted_at":
-                parts.append(f"deleted_at = {'now()' if value else 'NULL'}")
-                continue
-            field = resource.by_name[name]
-            arguments.append(_to_column(field, value, currency))
-            parts.append(f"{field.column} = {_place(field, len(arguments))}")
-        with _named_fields(resource):
+        written = {name: value for name, value in values.items() if name != "deleted_at"}
+        if len(written) < len(values):
+            parts.append(f"deleted_at = {'now()' if values['deleted_at'] else 'NULL'}")
+        for column, value in self._kept(resource, record_id, written, currency).items():
+            arguments.append(value)
+            parts.append(f"{column} = {_place(resource, column, len(arguments))}")
+        with named_fields(resource):
             row = await self._connection.fetchrow(
                 f"UPDATE {resource.table} SET {', '.join(parts)} WHERE id = $1 RETURNING {_columns(resource)}",
                 *arguments,
             )
-        return _record(resource, row) if row is not None else None
+        return self._record(resource, row) if row is not None else None
 
     async def purge(self, resource: Resource, record_id: int) -> None:
         """See `Session.purge`."""
-        with _named_fields(resource):
+        with named_fields(resource):
             await self._connection.execute(f"DELETE FROM {resource.table} WHERE id = $1", record_id)
 
     async def setting_keys(self) -> list[SettingKey]:
@@ -172,28 +168,13 @@ class PostgresSession:
 
     async def create_many(self, resource: Resource, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """See `Session.create_many`."""
-        currency = await self._currency(resource, rows[0])
-        fields = [resource.by_name[name] for name in rows[0]]
-        columns = ", ".join(field.column for field in fields)
-        arguments: list[Any] = []
-        lines = []
-        for row in rows:
-            places = []
-            for field in fields:
-                arguments.append(_to_column(field, row[field.name], currency))
-                places.append(_place(field, len(arguments)))
-            lines.append(f"({', '.join(places)})")
-        with _named_fields(resource):
-            made = await self._connection.fetch(
-                f"INSERT INTO {resource.table} ({columns}) VALUES {', '.join(lines)} RETURNING id", *arguments
-            )
-        return [row["id"] for row in made]
+        return [row["id"] for row in await self._insert(resource, rows, "id")]
 
     async def move_cards(
         self, card_ids: Sequence[int], from_profile_id: int | None, to_profile_id: int | None
     ) -> list[int]:
         """See `Session.move_cards`."""
-        with _named_fields(CARD):
+        with named_fields(CARD):
             rows = await self._connection.fetch(SQL["move_cards"], list(card_ids), from_profile_id, to_profile_id)
         return [row["id"] for row in rows]
 
@@ -206,6 +187,73 @@ class PostgresSession:
         """See `Session.attempt`."""
         async with self._connection.transaction():
             yield
+
+    async def _insert(
+        self, resource: Resource, rows: Sequence[Mapping[str, Any]], returning: str
+    ) -> list[asyncpg.Record]:
+        currency = await self._currency(resource, rows[0])
+        # What is sealed is bound to its row: that is numbered first.
+        ids: list[int | None] = [None] * len(rows)
+        if resource.table in SEALED:
+            ids = [row["id"] for row in await self._connection.fetch(SQL["new_ids"], resource.table, len(rows))]
+        written = [
+            self._kept(resource, row_id, row, currency) | ({} if row_id is None else {"id": row_id})
+            for row_id, row in zip(ids, rows, strict=True)
+        ]
+        columns, lines = list(written[0]), []
+        arguments: list[Any] = []
+        for one in written:
+            start = len(arguments) + 1
+            arguments += one.values()
+            lines.append(", ".join(_place(resource, column, start + n) for n, column in enumerate(columns)))
+        into = f"{resource.table} ({', '.join(columns)})"
+        with named_fields(resource):
+            made: list[asyncpg.Record] = await self._connection.fetch(
+                f"INSERT INTO {into} VALUES ({'), ('.join(lines)}) RETURNING {returning}", *arguments
+            )
+        return made
+
+    def _kept(self, resource: Resource, row_id: int | None, values: Mapping[str, Any], currency: str) -> dict[str, Any]:
+        """Values by their columns, as the database keeps them; `row_id` where they are bound to it."""
+        fields = [resource.by_name[name] for name in values]
+        kept = {field.column: _to_column(field, values[field.name], currency) for field in fields}
+        return kept if row_id is None else sealed(self._sealer, resource.table, row_id, kept)
+
+    def _record(self, resource: Resource, row: asyncpg.Record) -> Record:
+        record: Record = {name: row[name] for name in _BOOK_KEEPING}
+        for field in resource.fields:
+            value = row[field.column]
+            if value is not None and field.shape is Shape.MONEY:
+                value = int(value * divisor(row["_currency"]))
+            elif value is not None and field.shape in (Shape.LIST, Shape.JSON):
+                value = orjson.loads(value)
+            record[field.name] = value
+        return record | opened(self._sealer, resource.table, row["id"], record)
+
+    def _conditions(self, resource: Resource, listing: Listing) -> tuple[list[str], list[Any]]:
+        conditions: list[str] = [] if listing.show_deleted else ["deleted_at IS NULL"]
+        arguments: list[Any] = []
+        if listing.account_id is not None and resource.tenant:
+            arguments.append(listing.account_id)
+            conditions.append(f"{resource.tenant} = ${len(arguments)}")
+        for name, value in listing.wanted.items():
+            arguments.append(value)
+            column = resource.by_name[name].column
+            condition = f"{column} = ${len(arguments)}"
+            if index := SEALED.get(resource.table, {}).get(column):
+                # What was not sealed yet is found as well.
+                condition = f"(lower({column}) = lower(${len(arguments)}) OR {index} = ${len(arguments) + 1})"
+                arguments.append(self._sealer.index(resource.table, column, value))
+            conditions.append(condition)
+        if listing.after is not None:
+            order = listing.order
+            field = resource.by_name.get(order.field)
+            arguments += listing.after
+            column = field.column if field is not None else order.field
+            conditions.append(
+                f"({column}, id) {'<' if order.descending else '>'} (${len(arguments) - 1}, ${len(arguments)})"
+            )
+        return conditions, arguments
 
     async def _currency(self, resource: Resource, values: Mapping[str, Any]) -> str:
         if not _has_money(resource, values):
@@ -252,31 +300,9 @@ def _columns(resource: Resource) -> str:
     return ", ".join(columns)
 
 
-def _conditions(resource: Resource, listing: Listing) -> tuple[list[str], list[Any]]:
-    conditions: list[str] = [] if listing.show_deleted else ["deleted_at IS NULL"]
-    arguments: list[Any] = []
-    if listing.account_id is not None and resource.tenant:
-        arguments.append(listing.account_id)
-        conditions.append(f"{resource.tenant} = ${len(arguments)}")
-    for name, value in listing.wanted.items():
-        arguments.append(value)
-        column = resource.by_name[name].column
-        conditions.append(
-            f"lower({column}) = lower(${len(arguments)})" if name == "email" else f"{column} = ${len(arguments)}"
-        )
-    if listing.after is not None:
-        order = listing.order
-        field = resource.by_name.get(order.field)
-        arguments += listing.after
-        column = field.column if field is not None else order.field
-        conditions.append(
-            f"({column}, id) {'<' if order.descending else '>'} (${len(arguments) - 1}, ${len(arguments)})"
-        )
-    return conditions, arguments
-
-
-def _place(field: Field, number: int) -> str:
-    return f"${number}::TEXT::JSONB" if field.shape in (Shape.LIST, Shape.JSON) else f"${number}"
+def _place(resource: Resource, column: str, number: int) -> str:
+    field = resource.by_name.get(column)
+    return f"${number}::TEXT::JSONB" if field and field.shape in (Shape.LIST, Shape.JSON) else f"${number}"
 
 
 def _to_column(field: Field, value: Any, currency: str) -> Any:
@@ -287,66 +313,3 @@ def _to_column(field: Field, value: Any, currency: str) -> Any:
     if field.shape in (Shape.LIST, Shape.JSON):
         return orjson.dumps(value).decode()
     return value
-
-
-def _record(resource: Resource, row: asyncpg.Record) -> Record:
-    record: Record = {name: row[name] for name in _BOOK_KEEPING}
-    for field in resource.fields:
-        value = row[field.column]
-        if value is not None and field.shape is Shape.MONEY:
-            value = int(value * divisor(row["_currency"]))
-        elif value is not None and field.shape in (Shape.LIST, Shape.JSON):
-            value = orjson.loads(value)
-        record[field.name] = value
-    return record
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except (*NOT_COMMITTED, *GONE) as error:
-        raise Unavailable("database") from error
-
-
-@contextmanager
-def _named_fields(resource: Resource) -> Iterator[None]:
-    """What a constraint refuses is said of the field it is about."""
-    try:
-        yield
-    except asyncpg.UniqueViolationError as error:
-        raise AlreadyExists(f"{_field_of(resource, error)}: is taken") from error
-    except asyncpg.RestrictViolationError as error:
-        raise NotPossible(_own_words(error) or "it is in use") from error
-    except asyncpg.ForeignKeyViolationError as error:
-        if error.message.startswith("update or delete"):
-            raise NotPossible("it is in use") from error
-        raise InvalidRequest(
-            _field_of(resource, error), _own_words(error) or "names nothing of this account that is there"
-        ) from error
-    except asyncpg.CheckViolationError as error:
-        name = _field_of(resource, error)
-        if error.constraint_name and error.constraint_name.endswith(("_transition", "_immutable")):
-            raise NotPossible(_own_words(error) or "is not possible") from error
-        raise InvalidRequest(name, _own_words(error) or "is not valid") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise PermissionDenied from error
-    except asyncpg.NotNullViolationError as error:
-        raise InvalidRequest(error.column_name or "record", "is required") from error
-    except asyncpg.DataError as error:
-        raise InvalidRequest(error.column_name or "record", "is not valid") from error
-
-
-def _own_words(error: asyncpg.PostgresError) -> str:
-    """What a trigger of ours says; PostgreSQL's own words name tables."""
-    text = str(error.message)
-    is_own = not text.startswith((_TABLES_OWN, "insert or update on table", "update or delete on table"))
-    return text if is_own else ""
-
-
-def _field_of(resource: Resource, error: asyncpg.PostgresError) -> str:
-    """The last column that a constraint's name tells, as constraints here are named: table_column_check."""
-    said = error.column_name or _NAMED.sub("", str(error.constraint_name or "")).removeprefix(f"{resource.table}_")
-    by_column = {field.column: field.name for field in resource.fields}
-    names = sorted((column for column in by_column if said.endswith(column)), key=len)
-    return by_column[names[-1]] if names else said or "record"

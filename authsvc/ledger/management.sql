@@ -12,6 +12,9 @@ SELECT
     set_config('authsvc.user_agent', $7, true),
     set_config('role', 'authsvc_management', true)
 
+-- name: new_ids
+SELECT nextval(pg_get_serial_sequence($1, 'id'))::INTEGER AS id FROM generate_series(1, $2)
+
 -- name: currency
 SELECT currency FROM accounts WHERE id = $1
 

@@ -2,8 +2,12 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from authsvc.errors import NotFound, NotPossible
 from authsvc.ledger.queries import PERSONS_SQL
+from authsvc.privacy.columns import opened
+from authsvc.privacy.sealing import Sealer
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -17,11 +21,16 @@ class Erased(NamedTuple):
     sessions: int
 
 
-async def export(connection: "Connection[Record]", user_id: int) -> str:
-    """Everything that is kept of a user, as JSON. Raises NotFound."""
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE id = $1)", user_id):
-        return str(await connection.fetchval(PERSONS_SQL["export"], user_id))
-    raise NotFound(f"there is no user {user_id}")
+async def export(connection: "Connection[Record]", user_id: int, sealer: Sealer) -> str:
+    """Everything that is kept of a user, as JSON. Raises NotFound, and NotPossible when something cannot be opened."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        user = await connection.fetchrow(PERSONS_SQL["user"], user_id)
+        if user is None:
+            raise NotFound(f"there is no user {user_id}")
+        found = await connection.fetch(PERSONS_SQL["addresses"], user_id)
+        addresses = {str(one["id"]): opened(sealer, "addresses", one["id"], dict(one)) for one in found}
+        known = [orjson.dumps(what).decode() for what in (opened(sealer, "users", user_id, dict(user)), addresses)]
+        return str(await connection.fetchval(PERSONS_SQL["export"], user_id, *known))
 
 
 async def erase(connection: "Connection[Record]", user_id: int, actor: str) -> Erased:

@@ -1,11 +1,22 @@
+-- name: user
+SELECT email, first_name, last_name, phone, date_of_birth, tax_id FROM users WHERE id = $1
+
+-- name: addresses
+SELECT id, street_line1, street_line2, city, postal_code FROM addresses WHERE owner_user_id = $1
+
 -- name: export
--- Everything that is kept of a user, as one document; no hash of a secret.
+-- Everything that is kept of a user, as one document; no hash of a secret. $2 and $3 (by the ids of addresses) are what is
+-- kept sealed, opened.
 SELECT jsonb_pretty(jsonb_build_object(
     'user', (
-        SELECT to_jsonb(u) - '{password_hash,password_reset_token_hash}'::TEXT[] FROM users AS u WHERE u.id = $1
+        SELECT (to_jsonb(u) || $2::TEXT::JSONB) - '{password_hash,password_reset_token_hash,email_index}'::TEXT[]
+        FROM users AS u WHERE u.id = $1
     ),
     'addresses', (
-        SELECT coalesce(jsonb_agg(to_jsonb(a) - '{owner_account_id,owner_user_id}'::TEXT[] ORDER BY a.id), '[]')
+        SELECT coalesce(jsonb_agg(
+            (to_jsonb(a) || coalesce($3::TEXT::JSONB -> a.id::TEXT, '{}')) - '{owner_account_id,owner_user_id}'::TEXT[]
+            ORDER BY a.id
+        ), '[]')
         FROM addresses AS a WHERE a.owner_user_id = $1
     ),
     'cards', (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.id), '[]') FROM cards AS c WHERE c.user_id = $1),
@@ -37,6 +48,10 @@ SET
     email = 'erased-' || id || '@erased.invalid',
     first_name = 'Erased',
     last_name = 'Erased',
+    email_index = NULL,
+    phone = NULL,
+    date_of_birth = NULL,
+    tax_id = NULL,
     lithic_account_holder_token = NULL,
     password_hash = NULL,
     password_reset_token_hash = NULL,

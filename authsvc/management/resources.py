@@ -38,6 +38,8 @@ class Field:
     # Given at creation and never changed.
     fixed: bool = False
     read_only: bool = False
+    # Told only to those who may change the record.
+    guarded: bool = False
     # Of words: the prefix of the enum's values, and what holds when none is given.
     prefix: str = ""
     default: object = None
@@ -99,6 +101,7 @@ ACCOUNT: Final = Resource(
         _word("status", "STATUS_", default="active"),
         Field("balance_minor", Shape.MONEY, read_only=True),
         Field("config_version", Shape.INTEGER, read_only=True),
+        _text("tax_id", nullable=True, guarded=True),
     ),
     filters=("status",),
     tenant="id",
@@ -117,9 +120,11 @@ USER: Final = Resource(
         _word("role", "ROLE_", default="user"),
         _text("lithic_account_holder_token", nullable=True),
         _word("status", "STATUS_", default="active"),
+        _text("phone", nullable=True),
+        _text("date_of_birth", nullable=True, guarded=True),
+        _text("tax_id", nullable=True, guarded=True),
     ),
     filters=("role", "status", "email"),
-    orders=("email", "last_name"),
     can_be_purged=True,
 )
 SPENDING_PROFILE: Final = Resource(

@@ -101,7 +101,7 @@ RULE_TYPE_ALLOWED: RuleType
 RULE_TYPE_BLOCKED: RuleType
 
 class Account(_message.Message):
-    __slots__ = ("id", "etag", "created_at", "updated_at", "deleted_at", "business_name", "owner_email", "lithic_account_token", "lithic_financial_account_token", "currency", "status", "balance_minor", "config_version")
+    __slots__ = ("id", "etag", "created_at", "updated_at", "deleted_at", "business_name", "owner_email", "lithic_account_token", "lithic_financial_account_token", "currency", "status", "balance_minor", "config_version", "tax_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class Account(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BALANCE_MINOR_FIELD_NUMBER: _ClassVar[int]
     CONFIG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TAX_ID_FIELD_NUMBER: _ClassVar[int]
     id: int
     etag: str
     created_at: _timestamp_pb2.Timestamp
@@ -128,7 +129,8 @@ class Account(_message.Message):
     status: Status
     balance_minor: int
     config_version: int
-    def __init__(self, id: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., business_name: _Optional[str] = ..., owner_email: _Optional[str] = ..., lithic_account_token: _Optional[str] = ..., lithic_financial_account_token: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., balance_minor: _Optional[int] = ..., config_version: _Optional[int] = ...) -> None: ...
+    tax_id: str
+    def __init__(self, id: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., business_name: _Optional[str] = ..., owner_email: _Optional[str] = ..., lithic_account_token: _Optional[str] = ..., lithic_financial_account_token: _Optional[str] = ..., currency: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., balance_minor: _Optional[int] = ..., config_version: _Optional[int] = ..., tax_id: _Optional[str] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
     __slots__ = ("account",)
@@ -167,7 +169,7 @@ class UpdateAccountRequest(_message.Message):
     def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("id", "etag", "created_at", "updated_at", "deleted_at", "account_id", "email", "first_name", "last_name", "role", "lithic_account_holder_token", "status")
+    __slots__ = ("id", "etag", "created_at", "updated_at", "deleted_at", "account_id", "email", "first_name", "last_name", "role", "lithic_account_holder_token", "status", "phone", "date_of_birth", "tax_id")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +182,9 @@ class User(_message.Message):
     ROLE_FIELD_NUMBER: _ClassVar[int]
     LITHIC_ACCOUNT_HOLDER_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    PHONE_FIELD_NUMBER: _ClassVar[int]
+    DATE_OF_BIRTH_FIELD_NUMBER: _ClassVar[int]
+    TAX_ID_FIELD_NUMBER: _ClassVar[int]
     id: int
     etag: str
     created_at: _timestamp_pb2.Timestamp
@@ -192,7 +197,10 @@ class User(_message.Message):
     role: Role
     lithic_account_holder_token: str
     status: Status
-    def __init__(self, id: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., account_id: _Optional[int] = ..., email: _Optional[str] = ..., first_name: _Optional[str] = ..., last_name: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., lithic_account_holder_token: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ...) -> None: ...
+    phone: str
+    date_of_birth: str
+    tax_id: str
+    def __init__(self, id: _Optional[int] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deleted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., account_id: _Optional[int] = ..., email: _Optional[str] = ..., first_name: _Optional[str] = ..., last_name: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., lithic_account_holder_token: _Optional[str] = ..., status: _Optional[_Union[Status, str]] = ..., phone: _Optional[str] = ..., date_of_birth: _Optional[str] = ..., tax_id: _Optional[str] = ...) -> None: ...
 
 class CreateUserRequest(_message.Message):
     __slots__ = ("user",)

@@ -15,6 +15,7 @@ import pytest
 from authsvc.client import AuthorizationClient
 from authsvc.embedded import Servers
 from authsvc.seed import seed
+from tests.privacy import KEYS_TEXT
 
 _database_numbers = itertools.count(1)
 
@@ -88,9 +89,14 @@ def seeded_url(servers: Servers, template: str) -> Iterator[str]:
 def start_service(servers: Servers, seeded_url: str) -> Iterator[Callable[[], Service]]:
     """Starts services on the module's database; whatever still runs at the end is killed."""
     started: list[Service] = []
+    environment = {
+        "AUTHSVC_DATABASE_URL": seeded_url,
+        "AUTHSVC_REDIS_URL": servers.redis_url,
+        "AUTHSVC_PRIVACY_KEYS": KEYS_TEXT,
+    }
 
     def start() -> Service:
-        started.append(Service({"AUTHSVC_DATABASE_URL": seeded_url, "AUTHSVC_REDIS_URL": servers.redis_url}))
+        started.append(Service(environment))
         return started[-1]
 
     yield start

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from authsvc.clock import SystemClock
 from authsvc.embedded import Servers
 from authsvc.errors import AuthsvcError, InvalidRequest, NotFound, PermissionDenied
 from authsvc.identity.shapes import ADMIN, ANALYST, OPERATOR, OWNER, ROLES, USER, Caller
@@ -17,6 +18,7 @@ from authsvc.management.permissions import MATRIX, Reach, Verb, reach_of
 from authsvc.management.resources import RESOURCES, SETTING, Resource
 from authsvc.management.resources import USER as USERS
 from authsvc.management.shapes import Listing, Order
+from tests.privacy import UNDER_KEYS
 from tests.serving import own_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,7 +58,7 @@ async def module_url(servers: Servers, template: str) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def management(module_url: str) -> AsyncIterator[Management]:
     async with asyncpg.create_pool(module_url, min_size=1, max_size=2) as pool:
-        yield Management(PostgresStore(pool, acquire_timeout_ms=5_000))
+        yield Management(PostgresStore(pool, privacy=UNDER_KEYS, acquire_timeout_ms=5_000), SystemClock())
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -370,13 +372,15 @@ async def test_a_connection_that_another_account_has_just_used_knows_nothing_of_
     mine, other = sides
     by_name = {one.name: one for one in RESOURCES}
     async with asyncpg.create_pool(module_url, min_size=1, max_size=1) as single:
-        narrow = Management(PostgresStore(single, acquire_timeout_ms=5_000))
+        narrow = Management(PostgresStore(single, privacy=UNDER_KEYS, acquire_timeout_ms=5_000), SystemClock())
         for side in (mine, other, mine):
             seen = await narrow.page(side.caller(OWNER), by_name["Card"], ALL)
             assert [record["id"] for record in seen] == [side.records["Card"]]
             with pytest.raises(AuthsvcError):
                 await narrow.update(side.caller(OWNER), by_name["Card"], side.records["Card"], {"nothing": 1}, None)
-        async with PostgresStore(single, acquire_timeout_ms=5_000).session(mine.caller(OWNER)) as session:
+        async with PostgresStore(single, privacy=UNDER_KEYS, acquire_timeout_ms=5_000).session(
+            mine.caller(OWNER)
+        ) as session:
             idle = "SELECT current_setting('idle_in_transaction_session_timeout')"
             assert await session._connection.fetchval(idle) == "10s"
         async with single.acquire() as left:

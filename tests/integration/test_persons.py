@@ -9,6 +9,7 @@ import pytest
 from authsvc.errors import NotFound, NotPossible
 from authsvc.ledger.audit import verify
 from authsvc.ledger.persons import erase, export
+from tests.privacy import UNDER_KEYS
 
 NAMES: Final = ("Zebrawood", "Quillfeather", "zq@marmalade.example", "77 Lanternfish Row", "Porridgetown")
 PERSON: Final = """
@@ -48,7 +49,7 @@ async def books(connection: asyncpg.Connection) -> list[Any]:
 
 
 async def test_an_export_holds_everything_and_no_secret(person: asyncpg.Connection) -> None:
-    text = await export(person, 11)
+    text = await export(person, 11, UNDER_KEYS.sealer())
     document = json.loads(text)
     assert all(name in text for name in NAMES)
     assert [len(document[name]) for name in ("addresses", "sessions")] == [1, 1]
@@ -57,7 +58,7 @@ async def test_an_export_holds_everything_and_no_secret(person: asyncpg.Connecti
     assert {card["user_id"] for card in document["cards"]} == {11}
     assert document["changes"] and "argon2id" not in text and "hash" not in document["user"]
     with pytest.raises(NotFound):
-        await export(person, 999_999)
+        await export(person, 999_999, UNDER_KEYS.sealer())
 
 
 async def test_an_erased_person_is_nowhere_and_the_books_are_as_they_were(person: asyncpg.Connection) -> None:

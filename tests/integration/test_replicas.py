@@ -31,6 +31,7 @@ from authsvc.v1 import transactions_pb2 as transactions
 from authsvc.v1.history_pb2_grpc import HistoryServiceStub
 from tests.desk import Desk
 from tests.network import Network, make_card
+from tests.privacy import UNDER_KEYS
 from tests.programs import Card, add_account
 from tests.serving import NOON, WAIT_S, Running, request, serving, started, until
 
@@ -348,7 +349,7 @@ async def store_on(pair: Pair, metrics: Metrics, stack: AsyncExitStack, *urls: s
     stack.push_async_callback(asyncio.wait, [task])
     stack.callback(task.cancel)
     await until(is_up(metrics))
-    return PostgresStore(pool, replicas, acquire_timeout_ms=5_000)
+    return PostgresStore(pool, replicas, privacy=UNDER_KEYS, acquire_timeout_ms=5_000)
 
 
 async def reader_of(reader: Reader, service: Any) -> Reader:

@@ -13,7 +13,7 @@ from authsvc.ledger import migrate, migrations
 from authsvc.ledger.partitions import create_ahead
 from tests.integration.conftest import until_waiting
 
-REVISIONS = [f"{number:04}" for number in range(1, 12)]
+REVISIONS = [f"{number:04}" for number in range(1, 14)]
 TODAY = date(2026, 11, 30)
 INSERT = """
     INSERT INTO transactions (

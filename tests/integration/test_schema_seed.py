@@ -4,7 +4,9 @@ import asyncpg
 import pytest
 
 from authsvc import seed
+from authsvc.ledger.privacy import work
 from loader import categories
+from tests.privacy import UNDER_KEYS
 
 
 def test_the_catalogue_holds_every_known_code_once_with_a_name_and_a_group() -> None:
@@ -139,3 +141,14 @@ async def test_every_category_group_of_the_sample_program_exists(connection: asy
         EXCEPT SELECT category_group FROM spending_categories
     """)
     assert unknown == []
+
+
+async def test_a_program_that_was_sealed_is_not_made_again_and_is_read_with_its_keys(
+    connection: asyncpg.Connection,
+) -> None:
+    first, sealer = await seed.seed(connection), UNDER_KEYS.sealer()
+    async for _ in work(connection, sealer, sealer.version):
+        pass
+    again = await seed.seed(connection, sealer)
+    assert (again.created, again.cards) == (0, first.cards)
+    assert {card.cardholder for card in (await seed.seed(connection)).cards} == {"(sealed)"}
