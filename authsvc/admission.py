@@ -5,14 +5,14 @@ needs none, and the management services find out who calls by themselves, since 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
 from authsvc.errors import AuthsvcError, PermissionDenied, Unauthenticated
 from authsvc.guard import Context, Guarded
-from authsvc.identity.authenticate import HISTORY, MANAGE, Authenticator, required
-from authsvc.identity.shapes import Caller
+from authsvc.identity.authenticate import HISTORY, MANAGE, Authenticator
+from authsvc.identity.shapes import Caller, Refusal
 from authsvc.metrics import Metrics
 
 Method = Callable[[Any, Context], Coroutine[Any, Any, Any]]
@@ -38,7 +38,6 @@ class Admission(Guarded):
         self.metrics = metrics
         self._authenticator = authenticator
         self._again_s = max(again_ms / 1000, _AGAIN_MIN_S)
-        self._asking: dict[str, asyncio.Future[None]] = {}
 
     def before(self, servicers: Mapping[str, object], scopes: Mapping[str, str]) -> dict[str, object]:
         """Servicers by the names of their services, each behind the scope that `scopes` has for it, if any."""
@@ -66,25 +65,12 @@ class Admission(Guarded):
 
     async def _known(self, context: Context, scope: str) -> Caller:
         metadata = [(key, value) for key, value in context.invocation_metadata() or ()]
-        caller = await self._once(
-            str(dict(metadata).get("authorization", "")),
-            lambda: self._authenticator.authenticate(metadata, context.peer()),
-        )
+        caller = await self._authenticator.authenticate(metadata, context.peer())
         if caller.account_id is not None and scope not in _SCOPES_OF_ACCOUNTS:
+            self.metrics.turned_away(Refusal.SCOPE)
             raise PermissionDenied("this is not for callers who belong to an account")
-        required(caller, scope)
+        self._authenticator.required(caller, scope)
         return caller
-
-    async def _once(self, credentials: str, ask: Callable[[], Awaitable[Caller]]) -> Caller:
-        """Of many calls at once with the same credentials one asks the database; the others find what it was told."""
-        while (asking := self._asking.get(credentials)) is not None:
-            await asyncio.shield(asking)
-        mine = self._asking[credentials] = asyncio.get_running_loop().create_future()
-        try:
-            return await ask()
-        finally:
-            del self._asking[credentials]
-            mine.set_result(None)
 
     async def _while_known(self, call: Coroutine[Any, Any, Any], context: Context, scope: str) -> Any:
         """A key that is revoked ends the streams that it opened."""

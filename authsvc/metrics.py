@@ -9,6 +9,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from authsvc.identity.shapes import Refusal, SignInEvent
 from authsvc.scrape import serve_registry
 from rules.reasons import LEVEL_OF_REASON, Decision, Reason
 
@@ -76,6 +77,15 @@ class Metrics:
         )
         self._replica_up = Gauge("authsvc_replica_up", "1 while it is read.", ["replica"], registry=self.registry)
         self._reads = Counter("authsvc_replica_reads", "Lists, by where.", ["place"], registry=self.registry)
+        self._signing_in = Counter("authsvc_signin_events", "At sign-in.", ["event"], registry=self.registry)
+        self._turned_away = Counter(
+            "authsvc_calls_turned_away", "Calls not let in, by why.", ["why"], registry=self.registry
+        )
+        # From 0 on: an alert must see the first of them.
+        for event in SignInEvent:
+            self._signing_in.labels(event)
+        for why in Refusal:
+            self._turned_away.labels(why)
         ProcessCollector(registry=self.registry)
 
     def batch(self, size: int, reserve_s: float, record_s: float) -> None:
@@ -136,6 +146,14 @@ class Metrics:
     def read_at(self, place: str) -> None:
         """A list or a sum was read there, in a service with replicas."""
         self._reads.labels(place).inc()
+
+    def signing_in(self, event: SignInEvent) -> None:
+        """See `EntranceObserver.signing_in`."""
+        self._signing_in.labels(event).inc()
+
+    def turned_away(self, why: Refusal) -> None:
+        """See `EntranceObserver.turned_away`."""
+        self._turned_away.labels(why).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""

@@ -1,5 +1,6 @@
 """What the text of a setting must look like. Each returns what it was given, or raises ValueError."""
 
+import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,12 +38,44 @@ def redis_url(url: str) -> str:
     return url
 
 
+def webhook_url(url: str) -> str:
+    """Where something secret is posted: nobody listens on the way."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        raise ValueError("must start with https://, or with http:// on a loopback address")
+    if not parts.hostname or "@" in parts.netloc or parts.fragment or not (url.isascii() and url.isprintable()):
+        raise ValueError("must name a host, without a user, a password or a fragment")
+    return url
+
+
+def lithic_environment(text: str) -> str:
+    """A word, or where else an API key is sent."""
+    try:
+        return text if text in {"production", "sandbox"} else webhook_url(text)
+    except ValueError as error:
+        raise ValueError(f"must be production or sandbox; an address {error}") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def host_and_port(target: str) -> str:
     """HOST:PORT."""
     host, _, port = target.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
         raise ValueError("must be HOST:PORT")
     return target
+
+
+def signing_secret(text: str) -> str:
+    """Of webhooks, one."""
+    key_of(text)
+    return text
 
 
 def signing_secrets(text: str) -> str:

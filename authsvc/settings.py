@@ -6,7 +6,6 @@ variables for a Service that is called authsvc: set `enableServiceLinks: false` 
 """
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,13 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from authsvc import setting_texts
 from authsvc.bridge.signature import key_of
 from authsvc.errors import SettingsError
-from authsvc.setting_texts import PORT_MAX, listed
+from authsvc.setting_texts import PORT_MAX, is_loopback, listed
 
 PREFIX: Final = "AUTHSVC_"
 MASK: Final = "***"
 SECRET_FIELDS: Final = frozenset(
     {"database_url", "redis_url", "bridge_asa_secrets", "bridge_event_secrets", "bridge_database_url", "api_key"}
-    | {"database_replica_urls"}
+    | {"database_replica_urls", "lithic_api_key", "privacy_keys", "reset_webhook_url", "reset_webhook_secret"}
 )
 # Greedy on purpose: a password whose `/`, `?` or `@` somebody forgot to escape is masked to its end.
 _USER_INFO: Final = re.compile(r"//.*@", re.DOTALL)
@@ -80,6 +79,10 @@ class Settings(BaseModel):
     )
     management_calls_per_s: int = Field(
         50, ge=1, le=1_000_000, description="Management calls a second by one caller with credentials, per worker."
+    )
+
+    bulk_timeout_ms: int = Field(
+        600_000, ge=100, le=86_400_000, description="Longest bulk call: each holds a PostgreSQL connection and locks."
     )
 
     api_key: Annotated[str, AfterValidator(_api_key)] | None = Field(
@@ -190,9 +193,21 @@ class Settings(BaseModel):
         "CARD_PAUSED", "INSUFFICIENT_FUNDS", "UNAUTHORIZED_MERCHANT", "VELOCITY_EXCEEDED", "SUSPECTED_FRAUD"
     ] = Field("CARD_PAUSED", description="What Lithic is told when there is no decision: always a decline.")
 
+    lithic_api_key: Annotated[str, AfterValidator(_api_key)] | None = Field(
+        None, repr=False, description="API key of Lithic with which the doctor asks about cards and auth rules."
+    )
+    lithic_api_key_file: Path | None = Field(None, description="File that holds it instead.")
+    lithic_environment: Annotated[str, AfterValidator(setting_texts.lithic_environment)] = Field(
+        "production", description="Where that key is valid: production, sandbox, or an address."
+    )
+
     signing_keys_file: Path | None = Field(
         None, description="JSON Web Keys that sign access tokens; without them users cannot sign in."
     )
+    privacy_keys_file: Path | None = Field(
+        None, description="Keys under which names, addresses and the like are kept; without them nobody can enter any."
+    )
+    privacy_keys: str = Field("", repr=False, description="What stands in such a file, where there can be none.")
     # The floor is OWASP's: 19 MiB, two passes, one lane.
     password_hash_memory_kib: int = Field(
         19_456, ge=19_456, le=1_048_576, description="Memory of one argon2id hash, KiB."
@@ -209,6 +224,13 @@ class Settings(BaseModel):
     signin_per_minute_email: int = Field(
         10, ge=1, le=1_000_000, description="Tries to sign in a minute for one e-mail address, per worker."
     )
+    reset_webhook_url: Annotated[str, AfterValidator(setting_texts.webhook_url)] | None = Field(
+        None, repr=False, description="Where resets of passwords are posted; https://, or http:// on loopback."
+    )
+    reset_webhook_secret: Annotated[str, AfterValidator(setting_texts.signing_secret)] | None = Field(
+        None, repr=False, description="Secret (whsec_…) that they are signed with."
+    )
+    reset_webhook_secret_file: Path | None = Field(None, description="File that holds it instead.")
     credentials_ttl_ms: int = Field(
         5_000, ge=0, le=60_000, description="How long a revoked key or session may still count."
     )
@@ -227,7 +249,7 @@ class Settings(BaseModel):
     @property
     def is_loopback(self) -> bool:
         """Whether the service can be reached from this machine only."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
     @property
     def credentials_required(self) -> bool:
@@ -323,7 +345,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[set[str], str]]:
         yield {"port", "metrics_port", "workers"}, "AUTHSVC_PORT is also the metrics port of a worker"
     if settings.bridge_port and settings.bridge_port == settings.bridge_metrics_port:
         yield {"bridge_port", "bridge_metrics_port"}, "AUTHSVC_BRIDGE_PORT is also AUTHSVC_BRIDGE_METRICS_PORT"
-    if settings.bridge_allow_unsigned and not _is_loopback(settings.bridge_host):
+    if settings.bridge_allow_unsigned and not is_loopback(settings.bridge_host):
         text = "AUTHSVC_BRIDGE_ALLOW_UNSIGNED needs a loopback AUTHSVC_BRIDGE_HOST: anybody could ask"
         yield {"bridge_allow_unsigned", "bridge_host"}, text
     for secrets in ("bridge_asa_secrets", "bridge_event_secrets"):
@@ -355,8 +377,14 @@ def _contradictions_of_trust(settings: Settings) -> Iterator[tuple[set[str], str
     for name, needed in (("tls_client_ca_file", "tls_cert_file"), ("tls_client_cert_file", "tls_ca_file")):
         if getattr(settings, name) is not None and getattr(settings, needed) is None:
             yield {name, needed}, f"{PREFIX}{name.upper()} needs {PREFIX}{needed.upper()}"
-    if settings.api_key is not None and settings.api_key_file is not None:
-        yield {"api_key", "api_key_file"}, "AUTHSVC_API_KEY and AUTHSVC_API_KEY_FILE exclude each other"
+    for one in ("api_key", "lithic_api_key", "reset_webhook_secret"):
+        other = f"{one}_file"
+        if getattr(settings, one) is not None and getattr(settings, other) is not None:
+            yield {one, other}, f"{PREFIX}{one.upper()} and {PREFIX}{other.upper()} exclude each other"
+    signs = settings.reset_webhook_secret is not None or settings.reset_webhook_secret_file is not None
+    if signs != (settings.reset_webhook_url is not None):
+        text = "AUTHSVC_RESET_WEBHOOK_URL and AUTHSVC_RESET_WEBHOOK_SECRET, or its _FILE, belong together"
+        yield {"reset_webhook_url", "reset_webhook_secret", "reset_webhook_secret_file"}, text
     is_guarded = settings.is_loopback or settings.tls_client_ca_file is not None or settings.allow_plaintext
     if settings.require_credentials == "never" and not is_guarded:
         text = (
@@ -364,10 +392,3 @@ def _contradictions_of_trust(settings: Settings) -> Iterator[tuple[set[str], str
             " AUTHSVC_ALLOW_PLAINTEXT=true: anybody could call"
         )
         yield {"require_credentials", "host", "tls_client_ca_file", "allow_plaintext"}, text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

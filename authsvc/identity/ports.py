@@ -1,7 +1,9 @@
-"""What signing in needs of others: where users, sessions and keys are kept, and who delivers a reset."""
+"""What signing in needs of others: where users, sessions and keys are kept, who delivers a reset, and who counts."""
 
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
+
+from authsvc.identity.shapes import Refusal, SignInEvent
 
 _SECOND_US: Final = 1_000_000
 
@@ -129,4 +131,21 @@ class ResetDelivery(Protocol):
     """Takes a reset to its user: an e-mail, a letter."""
 
     async def deliver(self, reset: Reset) -> None:
-        """Called beside the request, whose answer does not wait. What it raises is logged without its text."""
+        """Called beside the request, whose answer does not wait. Raises NotDelivered.
+
+        Of whatever else it raises only the type is logged.
+        """
+
+
+class NotDelivered(Exception):
+    """Its text says why, and nothing of the reset: it is logged."""
+
+
+class EntranceObserver(Protocol):
+    """Counts what happens where callers come in. Never fails, never waits."""
+
+    def signing_in(self, event: SignInEvent) -> None:
+        """Something happened to a password or a session."""
+
+    def turned_away(self, why: Refusal) -> None:
+        """A call was not let in."""

@@ -24,8 +24,10 @@ class RateLimit:
         at_once: int | None = None,
         callers_max: int = 100_000,
         text: str = "too many attempts; try again in a minute",
+        on_refusal: Callable[[], None] = lambda: None,
     ) -> None:
         """`callers_max` are remembered; whoever asked longest ago is forgotten first. `at_once`: fewer at once."""
+        self._on_refusal = on_refusal
         self._size = float(per_minute if at_once is None else at_once)
         self._per_s = per_minute / _MINUTE_S
         self._text = text
@@ -38,8 +40,14 @@ class RateLimit:
         left, then_s = self._left.get(caller, (self._size, now_s))
         left = min(self._size, left + (now_s - then_s) * self._per_s)
         if left < 1:
+            self._on_refusal()
             raise Overloaded(self._text)
         self._left[caller] = (left - 1, now_s)
+
+    def give_back(self, caller: str) -> None:
+        """A try that this one took shall not count."""
+        left, then_s = self._left.get(caller, (self._size, 0.0))
+        self._left[caller] = (min(self._size, left + 1), then_s)
 
     def __len__(self) -> int:
         """How many callers are remembered."""

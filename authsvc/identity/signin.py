@@ -8,8 +8,19 @@ from uuid import UUID
 from authsvc.clock import Clock
 from authsvc.errors import InvalidRequest, Unauthenticated
 from authsvc.identity.passwords import Passwords, check_strength
-from authsvc.identity.ports import Candidate, Identities, LockPolicy, NewToken, Origin, Reset, ResetDelivery
+from authsvc.identity.ports import (
+    Candidate,
+    EntranceObserver,
+    Identities,
+    LockPolicy,
+    NewToken,
+    NotDelivered,
+    Origin,
+    Reset,
+    ResetDelivery,
+)
 from authsvc.identity.rates import RateLimit, network_of
+from authsvc.identity.shapes import SignInEvent
 from authsvc.identity.signing_keys import Chance
 from authsvc.identity.tokens import AccessTokens, Claims, hash_of, secret
 
@@ -17,6 +28,9 @@ _SECOND_US: Final = 1_000_000
 SESSION_TTL_US: Final = 30 * 86_400 * _SECOND_US
 RESET_TTL_US: Final = 30 * 60 * _SECOND_US
 _SESSION_ID_BYTES: Final = 16
+_DELIVERIES_MAX: Final = 1_000
+# The answer has left by then: nothing of a delivery shows in how long it took.
+_AFTER_ANSWER_S: Final = 0.05
 # One answer for everything that may be wrong: an unknown user, a wrong password, a lock, a suspension.
 _REFUSED: Final = "the e-mail address or the password is not right"
 _ENDED: Final = "the session is over: sign in again"
@@ -50,6 +64,7 @@ class SignIn:
         clock: Clock,
         chance: Chance,
         *,
+        observer: EntranceObserver,
         policy: LockPolicy,
         limits: Limits,
     ) -> None:
@@ -60,6 +75,7 @@ class SignIn:
         self._delivery = delivery
         self._clock = clock
         self._chance = chance
+        self._observer = observer
         self._policy = policy
         self._limits = limits
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -76,26 +92,32 @@ class SignIn:
         token = NewToken(hash_of(refresh_token), session_id, now_us + SESSION_TTL_US)
         if not await self._identities.entered(user, new_hash, token, now_us, origin):
             raise Unauthenticated(_REFUSED)
+        self._observer.signing_in(SignInEvent.SIGNED_IN)
         return session
 
     async def refresh(self, refresh_token: str, origin: Origin) -> Session:
         """The next pair of tokens of a session. Whoever brings a used token ends it: one of two has stolen it."""
-        self._limits.by_address.take(network_of(origin.ip_address))
+        self._limit(origin)
         now_us = self._clock.now_us()
         following = secret(self._chance)
         exchanged = await self._identities.exchange(hash_of(refresh_token), hash_of(following), now_us, origin)
         if exchanged.is_reused:
+            self._observer.signing_in(SignInEvent.REFRESH_REUSED)
             _log.warning(
                 "a refresh token was used twice; its session is revoked",
                 extra={"session_id": str(exchanged.session_id), "ip_address": origin.ip_address},
             )
         if exchanged.user is None or exchanged.session_id is None:
+            if not exchanged.is_reused:
+                self._observer.signing_in(SignInEvent.REFRESH_REFUSED)
             raise Unauthenticated(_ENDED)
+        self._observer.signing_in(SignInEvent.REFRESHED)
         return self._session(exchanged.user, exchanged.session_id, following, now_us)
 
     async def sign_out(self, refresh_token: str, origin: Origin) -> None:
         """End a session. One that is over already, or never was, is no error."""
         await self._identities.sign_out(hash_of(refresh_token), self._clock.now_us(), origin)
+        self._observer.signing_in(SignInEvent.SIGNED_OUT)
 
     async def change_password(self, claims: Claims, current: str, new: str, origin: Origin) -> None:
         """Replace it and end every other session. The current one is asked for again, as at signing in."""
@@ -114,28 +136,32 @@ class SignIn:
         new_hash = await self._passwords.hash(new)
         if not await self._identities.set_password(user, new_hash, claims.session_id, now_us, origin):
             raise Unauthenticated(_ENDED)
+        self._observer.signing_in(SignInEvent.PASSWORD_CHANGED)
 
     async def request_reset(self, email: str, origin: Origin) -> None:
         """Send whoever has this address a way to choose a new password. Nothing tells whether there is anybody."""
         self._limit(origin, email)
+        self._observer.signing_in(SignInEvent.RESET_ASKED)
         token = secret(self._chance)
         expires_us = self._clock.now_us() + RESET_TTL_US
         user_id = await self._identities.plan_reset(email, hash_of(token), expires_us, origin)
         if user_id is not None:
-            task = asyncio.get_running_loop().create_task(self._deliver(Reset(user_id, email, token, expires_us)))
+            task = asyncio.get_running_loop().create_task(self._deliver(user_id, token, expires_us))
             self._deliveries.add(task)
             task.add_done_callback(self._deliveries.discard)
 
     async def reset_password(self, token: str, new: str, origin: Origin) -> None:
         """Use a reset up. A password that is refused leaves it good; every session ends."""
-        self._limits.by_address.take(network_of(origin.ip_address))
+        self._limit(origin)
         now_us = self._clock.now_us()
         token_hash = hash_of(token)
         email = await self._identities.reset_email(token_hash, now_us)
         if email is not None:
             check_strength("new_password", new, email)
             if await self._identities.reset(token_hash, await self._passwords.hash(new), now_us, origin):
+                self._observer.signing_in(SignInEvent.RESET_USED)
                 return
+        self._observer.signing_in(SignInEvent.RESET_REFUSED)
         raise Unauthenticated("the reset is not valid, or no longer: ask for another")
 
     async def rest(self, timeout_s: float) -> None:
@@ -148,6 +174,8 @@ class SignIn:
         user = await self._identities.attempt(email, self._policy, now_us, origin)
         verdict = await self._passwords.verify(None if user is None else user.password_hash, password)
         if user is None or not (verdict.is_right and user.may_enter):
+            is_locked = user is not None and not user.may_enter
+            self._observer.signing_in(SignInEvent.LOCKED if is_locked else SignInEvent.WRONG_PASSWORD)
             raise Unauthenticated(_REFUSED)
         return user, verdict.is_outdated
 
@@ -156,22 +184,32 @@ class SignIn:
         access_token, expires_s = self._tokens.issue(claims, now_us)
         return Session(access_token, expires_s, refresh_token)
 
-    def _limit(self, origin: Origin, email: str) -> None:
+    def _limit(self, origin: Origin, email: str | None = None) -> None:
         self._limits.by_address.take(network_of(origin.ip_address))
-        self._limits.by_email.take(email.casefold())
+        if email is not None:
+            self._limits.by_email.take(email.casefold())
 
-    async def _deliver(self, reset: Reset) -> None:
+    async def _deliver(self, user_id: int, token: str, expires_us: int) -> None:
+        """To the address that is kept: what was asked for may be another that only looks the same."""
         try:
-            await self._delivery.deliver(reset)
+            if len(self._deliveries) > _DELIVERIES_MAX:
+                raise NotDelivered("too many others are under way")  # noqa: TRY301 - as for every other reason
+            await asyncio.sleep(_AFTER_ANSWER_S)
+            email = await self._identities.email_of(user_id)
+            if email is None:
+                return
+            await self._delivery.deliver(Reset(user_id, email, token, expires_us))
         except Exception as error:  # noqa: BLE001 - its text may hold the token or an address
-            _log.error(
-                "a reset could not be delivered", extra={"user_id": reset.user_id, "error": type(error).__name__}
-            )
+            why = str(error) if isinstance(error, NotDelivered) else type(error).__name__
+            _log.warning("a password reset was asked for and not delivered", extra={"user_id": user_id, "why": why})
+            self._observer.signing_in(SignInEvent.RESET_NOT_DELIVERED)
+        else:
+            self._observer.signing_in(SignInEvent.RESET_DELIVERED)
 
 
-class LoggedDelivery:
-    """A `ResetDelivery` for those who have none yet: says that there is a reset, never what it is."""
+class NoDelivery:
+    """A `ResetDelivery` for those who have none: the log says that there is a reset, never what it is."""
 
-    async def deliver(self, reset: Reset) -> None:
+    async def deliver(self, _: Reset) -> None:
         """See `ResetDelivery.deliver`."""
-        _log.info("a password reset was asked for, and nothing delivers it", extra={"user_id": reset.user_id})
+        raise NotDelivered("nobody can receive it: AUTHSVC_RESET_WEBHOOK_URL is not set")

@@ -25,6 +25,10 @@ _SKEW_S: Final = 60
 _BAD: Final = "the credentials are not valid"
 
 
+class Expired(Unauthenticated):
+    """The access token has expired."""
+
+
 class Claims(NamedTuple):
     """What an access token says. `session_id` names the family of refresh tokens that it belongs to."""
 
@@ -64,7 +68,7 @@ class AccessTokens:
         try:
             payload = self._payload(token)
             if payload["iat"] - _SKEW_S > now_s or now_s >= payload["exp"]:
-                raise Unauthenticated("the access token has expired")
+                raise Expired("the access token has expired")
             claims = Claims(int(payload["sub"]), int(payload["account"]), payload["role"], UUID(payload["sid"]))
         except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated(_BAD) from error

@@ -63,5 +63,5 @@ def _field_of(resource: Resource, error: asyncpg.PostgresError) -> str:
     """The last column that a constraint's name tells, as constraints here are named: table_column_check."""
     said = error.column_name or _NAMED.sub("", str(error.constraint_name or "")).removeprefix(f"{resource.table}_")
     by_column = {field.column: field.name for field in resource.fields}
-    names = sorted((column for column in by_column if said.endswith(column)), key=len)
+    names = sorted((column for column in by_column if said.endswith(column) or column == f"is_{said}"), key=len)
     return by_column[names[-1]] if names else said or "record"

@@ -1,14 +1,16 @@
 """The gRPC methods of BulkService."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any, Final, NamedTuple
 
 from google.protobuf import json_format
 
 from authsvc import codec as wire
-from authsvc.errors import InvalidRequest
+from authsvc.errors import DeadlineExceeded, InvalidRequest, Overloaded
 from authsvc.guard import Context, Guarded, guarded
+from authsvc.identity.shapes import Caller
 from authsvc.management import codec
 from authsvc.management.bulk import Batch, Bulk
 from authsvc.management.resources import CARD, RESOURCES, Resource
@@ -21,12 +23,24 @@ _BY_NAME: Final = {resource.name: resource for resource in RESOURCES}
 _LINE_MAX: Final = 65_536
 
 
+class BulkLimits(NamedTuple):
+    """How long a call may take, and how many there may be at once: each holds a connection of the pool all the while.
+
+    A caller sends as slowly, and reads as slowly, as it likes; others need connections, and the rows that it locks.
+    """
+
+    timeout_s: float
+    calls_max: int
+
+
 class BulkServicer(Guarded):
     """Many records at once."""
 
-    def __init__(self, bulk: Bulk, callers: Callers, metrics: Metrics) -> None:
-        """The use case, who calls, and whom errors are told."""
+    def __init__(self, bulk: Bulk, callers: Callers, metrics: Metrics, limits: BulkLimits) -> None:
+        """The use case, who calls, whom errors are told, and how much of it there may be."""
         self.metrics = metrics
+        self._limits = limits
+        self._under_way = 0
         self._bulk = bulk
         self._callers = callers
 
@@ -39,10 +53,12 @@ class BulkServicer(Guarded):
         status = codec.word_of(CARD.by_name["status"], message) or "pending"
         seeds = [codec.seed_of(seed) for seed in message.cards]
         made, total = 0, len(seeds)
-        async with aclosing(self._bulk.create_cards(caller, message.card_product_id, seeds, status)) as chunks:
-            async for card_ids in chunks:
-                made += len(card_ids)
-                await context.write(pb.CreateCardsProgress(made=made, total=total, card_ids=card_ids))
+        told = self._bulk.create_cards(caller, message.card_product_id, seeds, status)
+        with self._one_of_few():
+            async with self._in_time(), aclosing(told) as chunks:
+                async for card_ids in chunks:
+                    made += len(card_ids)
+                    await context.write(pb.CreateCardsProgress(made=made, total=total, card_ids=card_ids))
         await context.write(pb.CreateCardsProgress(made=made, total=total, is_committed=True))
 
     @guarded
@@ -58,7 +74,19 @@ class BulkServicer(Guarded):
     async def ImportRecords(self, messages: AsyncIterator[Any], context: Context) -> None:  # noqa: N802 - gRPC's
         """Records from lines."""
         caller = await self._callers.caller_of(context)
-        stream = _readable(messages)
+        committed = None
+        async with self._in_time(), aclosing(self._imported(caller, _readable(messages))) as reports:
+            async for report in reports:
+                if report.is_committed:
+                    committed = report
+                else:
+                    await context.write(report)
+        if committed is not None:
+            await context.write(committed)
+
+    async def _imported(
+        self, caller: Caller, stream: AsyncIterator[pb.ImportRecordsRequest]
+    ) -> AsyncGenerator[pb.ImportRecordsProgress, None]:
         first = await anext(stream, None)
         if first is None or first.resource not in _BY_NAME:
             raise InvalidRequest("resource", f"must be one of {', '.join(_BY_NAME)}")
@@ -67,14 +95,35 @@ class BulkServicer(Guarded):
         told = self._bulk.import_records(
             caller, resource, batches, skip_bad=first.skip_bad, check_only=first.check_only
         )
-        async with aclosing(told) as reports:
-            async for report in reports:
-                lines = [pb.BadLine(line=number, problem=codec.problems_of([why])[0]) for number, why in report.bad]
-                await context.write(
-                    pb.ImportRecordsProgress(
+        with self._one_of_few():
+            async with aclosing(told) as reports:
+                async for report in reports:
+                    lines = [pb.BadLine(line=number, problem=codec.problems_of([why])[0]) for number, why in report.bad]
+                    yield pb.ImportRecordsProgress(
                         read=report.read, good=report.good, bad_lines=lines, is_committed=report.is_committed
                     )
-                )
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """What is not committed when the time is over is undone. That it was committed is told outside of this."""
+        try:
+            async with asyncio.timeout(self._limits.timeout_s) as limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"a bulk call may take {self._limits.timeout_s:g} seconds: send less in one"
+            raise DeadlineExceeded(text) from None
+
+    @contextmanager
+    def _one_of_few(self) -> Iterator[None]:
+        if self._under_way >= self._limits.calls_max:
+            raise Overloaded("as many bulk calls as there may be are under way: try again when one of them has ended")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
 
 async def _readable(messages: AsyncIterator[Any]) -> AsyncIterator[pb.ImportRecordsRequest]:

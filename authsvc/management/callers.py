@@ -9,7 +9,7 @@ from authsvc.identity.authenticate import ip_address_of, origin_of
 from authsvc.identity.rates import RateLimit
 from authsvc.identity.shapes import OPERATOR, Caller
 
-Authenticate = Callable[[Sequence[tuple[str, str]]], Any]
+Authenticate = Callable[[Sequence[tuple[str, str]], str], Any]
 _NAME_MAX: Final = 64
 
 
@@ -28,8 +28,9 @@ class OpenCallers:
     async def caller_of(self, context: Any) -> Caller:
         """See `Callers.caller_of`."""
         metadata = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
-        if "authorization" in dict(metadata) and self._authenticate is not None:
-            caller: Caller = await self._authenticate(metadata)
+        is_asked = "authorization" in dict(metadata) or not self._is_open
+        if is_asked and self._authenticate is not None:
+            caller: Caller = await self._authenticate(metadata, context.peer())
             if self._rate is not None:
                 self._rate.take(caller.actor)
         elif self._is_open:

@@ -1,24 +1,46 @@
 """What makes a record wrong, and what only makes one wonder. Pure: what is compared is given."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any, Final
+
+import orjson
 
 from authsvc.errors import InvalidRequest
 from authsvc.management import mail
+from authsvc.management.card_numbers import holds_card_number, json_holds_card_number
 from authsvc.management.resources import Field, Resource, Shape
 from authsvc.management.shapes import Problem
 from rules.mcc import parse_entry
+from rules.money import EXPONENT, fits_decimal_10_2
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LINE_BREAK: Final = re.compile(r"[\t\n\r]")
+# Halves of characters, which no database keeps, are among them.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_LINE_BREAK: Final = re.compile(r"[\t\n\r\x85\u2028\u2029]")
+# E.164 allows one digit more, which no country uses, and cards do.
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,13}")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_LAST_FOUR: Final = re.compile(r"[0-9]{4}")
-_MCC: Final = re.compile(r"[0-9]{4}")
-_GROUPED_DIGITS: Final = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+_TAX_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z ./-]{2,22}[0-9A-Za-z]")
+# How the text of a field looks, wherever the field is.
+_FORMS: Final = {
+    "email": (_EMAIL, "must be an e-mail address"),
+    "owner_email": (_EMAIL, "must be an e-mail address"),
+    "mcc_code": (re.compile(r"[0-9]{4}"), "must be four digits"),
+    "last_four": (re.compile(r"[0-9]{4}"), "must be the last four digits and nothing else"),
+    "phone": (_PHONE, "must be a plus, the country's code and the number: +14155550123"),
+    "tax_id": (_TAX_ID, "must be 4 to 24 letters and digits; blanks, dots, slashes and hyphens between them"),
+}
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OLDEST: Final = date(1900, 1, 1)
+_CARD_NUMBER: Final = "looks like a card number, which may not be kept here"
 _MINOR_MAX: Final = 9_999_999_999
 _INTEGER_MAX: Final = 2**31 - 1
 _ENTRIES_MAX: Final = 10_000
+_ENTRY_MAX: Final = len("3000-3299")
+_JSON_MAX: Final = 16_384
+_JSON_DEPTH_MAX: Final = 32
 
 
 def check_value(field: Field, value: Any) -> Any:
@@ -35,6 +57,8 @@ def check_value(field: Field, value: Any) -> Any:
         raise InvalidRequest(field.name, "must be an id")
     if field.shape is Shape.LIST:
         return _entries(field, value)
+    if field.shape is Shape.JSON:
+        _check_json(field, value)
     return value
 
 
@@ -49,9 +73,10 @@ def _text(field: Field, value: str) -> str | None:
     is_long = field.length_max > 1_000  # noqa: PLR2004 - a description may have lines
     if _CONTROL.search(text) or (not is_long and _LINE_BREAK.search(text)):
         raise InvalidRequest(field.name, "holds control characters")
-    if holds_card_number(text):
+    is_phone = field.name == "phone" and _PHONE.fullmatch(text)
+    if holds_card_number(text) and not is_phone:
         # The text itself is said nowhere.
-        raise InvalidRequest(field.name, "looks like a card number, which may not be kept here")
+        raise InvalidRequest(field.name, _CARD_NUMBER)
     return text
 
 
@@ -60,45 +85,79 @@ def _entries(field: Field, value: Iterable[str]) -> list[str]:
     if len(entries) > _ENTRIES_MAX:
         raise InvalidRequest(field.name, f"has more than {_ENTRIES_MAX:,} entries")
     for position, entry in enumerate(entries):
+        name = f"{field.name}[{position}]"
+        if len(entry) > _ENTRY_MAX:
+            # It may be anything, and is said nowhere.
+            raise InvalidRequest(name, 'is neither a code of four digits nor a range like "3000-3299"')
         try:
             parse_entry(entry)
         except ValueError as error:
-            raise InvalidRequest(f"{field.name}[{position}]", str(error)) from None
+            raise InvalidRequest(name, str(error)) from None
     return entries
 
 
-def holds_card_number(text: str) -> bool:
-    """True when 13 to 19 digits, which may be grouped, pass the check digit of ISO/IEC 7812."""
-    return any(_passes_luhn(re.sub("[ -]", "", match.group())) for match in _GROUPED_DIGITS.finditer(text))
+def _check_json(field: Field, value: Any) -> None:
+    """What JSONB keeps and gives back as it was."""
+    if not _is_kept(value, _JSON_DEPTH_MAX):
+        text = f"must have no NUL, no figure beyond all bounds, and be no deeper than {_JSON_DEPTH_MAX} levels"
+        raise InvalidRequest(field.name, text)
+    if len(orjson.dumps(value)) > _JSON_MAX:
+        raise InvalidRequest(field.name, f"is longer than {_JSON_MAX:,} bytes")
+    if json_holds_card_number(value):
+        raise InvalidRequest(field.name, _CARD_NUMBER)
 
 
-def _passes_luhn(digits: str) -> bool:
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        figure = int(digit) * (2 if position % 2 else 1)
-        total += figure - 9 if figure > 9 else figure  # noqa: PLR2004 - the sum of its two digits
-    return total % 10 == 0
+def _is_kept(value: Any, depth_left: int) -> bool:
+    if isinstance(value, dict):
+        return depth_left > 0 and all(_is_kept(key, 0) and _is_kept(one, depth_left - 1) for key, one in value.items())
+    if isinstance(value, list):
+        return depth_left > 0 and all(_is_kept(one, depth_left - 1) for one in value)
+    if isinstance(value, str):
+        return "\x00" not in value
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def check_record(resource: Resource, record: Mapping[str, Any]) -> None:
     """What its values say together. Raises `InvalidRequest` with the field."""
-    for name in ("email", "owner_email"):
-        if record.get(name) is not None and not _EMAIL.fullmatch(record[name]):
-            raise InvalidRequest(name, "must be an e-mail address")
-    if record.get("last_four") is not None and not _LAST_FOUR.fullmatch(record["last_four"]):
-        raise InvalidRequest("last_four", "must be the last four digits and nothing else")
-    if resource.name == "Category" and not _MCC.fullmatch(record["mcc_code"]):
-        raise InvalidRequest("mcc_code", "must be four digits")
+    for name, (form, problem) in _FORMS.items():
+        if record.get(name) is not None and not form.fullmatch(record[name]):
+            raise InvalidRequest(name, problem)
+    if record.get("date_of_birth") is not None and not _is_date(record["date_of_birth"]):
+        raise InvalidRequest("date_of_birth", "must be a date such as 1984-05-06")
+    if resource.name == "Account" and record["currency"] not in EXPONENT:
+        raise InvalidRequest("currency", "must be the ISO 4217 code of a currency, three capital letters like USD")
     if resource.name == "CategoryRule":
         given = [name for name in ("spending_category_id", "category_group") if record.get(name) is not None]
         if len(given) != 1:
             raise InvalidRequest("spending_category_id", "is required, or category_group, but not both")
     if resource.name == "Address":
-        mail.check(record["country"], record.get("state"), record.get("postal_code"))
+        _check_address(record)
     for prefix in ("", "default_"):
         limit, duration = record.get(f"{prefix}spend_limit_minor"), record.get(f"{prefix}spend_limit_duration")
         if limit is not None and duration is None:
             raise InvalidRequest(f"{prefix}spend_limit_duration", "is required with a limit, which would not hold")
+
+
+def _check_address(address: Mapping[str, Any]) -> None:
+    mail.check(address["country"], address.get("state"), address.get("postal_code"))
+    if address["addressable_type"] == "account" and address["addressable_id"] != address["account_id"]:
+        raise InvalidRequest("addressable_id", "must be the account's own, as account_id")
+
+
+def check_money(resource: Resource, values: Mapping[str, Any], currency: str) -> None:
+    """Raises `InvalidRequest` for an amount that its column would round or could not hold in the currency."""
+    for name, value in values.items():
+        field = resource.by_name.get(name)
+        is_money = field is not None and field.shape is Shape.MONEY and value is not None
+        if is_money and not fits_decimal_10_2(value, currency):
+            raise InvalidRequest(name, f"is no amount of {currency} below 100 million, in hundredths at the finest")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return _DATE.fullmatch(text) is not None and date.fromisoformat(text) >= _OLDEST
+    except ValueError:
+        return False
 
 
 def profile_warnings(profile: Mapping[str, Any]) -> Iterator[Problem]:

@@ -32,21 +32,21 @@ class Form(NamedTuple):
 
 
 _FORMS: Final = {
-    "US": Form(re.compile(r"\d{5}(-\d{4})?"), "98101 or 98101-1234", frozenset(_US.split())),
-    "CA": Form(re.compile(r"[ABCEGHJ-NPRSTVXY]\d[A-Z] ?\d[A-Z]\d"), "K1A 0B1", frozenset(_CA.split())),
-    "AU": Form(re.compile(r"\d{4}"), "2000", frozenset(_AU.split())),
-    "BR": Form(re.compile(r"\d{5}-?\d{3}"), "01310-100", frozenset(_BR.split())),
-    "GB": Form(re.compile(r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}"), "SW1A 1AA"),
-    "IE": Form(re.compile(r"[A-Z]\d[\dW] ?[A-Z\d]{4}"), "D02 X285"),
-    "NL": Form(re.compile(r"\d{4} ?[A-Z]{2}"), "1011 AB"),
-    "PL": Form(re.compile(r"\d{2}-\d{3}"), "00-950"),
-    "PT": Form(re.compile(r"\d{4}-\d{3}"), "1000-205"),
-    "SE": Form(re.compile(r"\d{3} ?\d{2}"), "111 22"),
-    "JP": Form(re.compile(r"\d{3}-?\d{4}"), "100-0001"),
-    "IN": Form(re.compile(r"[1-9]\d{5}"), "110001"),
-    "SG": Form(re.compile(r"\d{6}"), "018956"),
-    **dict.fromkeys(("AT", "BE", "CH", "DK", "NO", "NZ"), Form(re.compile(r"\d{4}"), "1010")),
-    **dict.fromkeys(("DE", "ES", "FI", "FR", "IT", "MX"), Form(re.compile(r"\d{5}"), "10115")),
+    "US": Form(re.compile(r"[0-9]{5}(-[0-9]{4})?"), "98101 or 98101-1234", frozenset(_US.split())),
+    "CA": Form(re.compile(r"[ABCEGHJ-NPRSTVXY][0-9][A-Z] ?[0-9][A-Z][0-9]"), "K1A 0B1", frozenset(_CA.split())),
+    "AU": Form(re.compile(r"[0-9]{4}"), "2000", frozenset(_AU.split())),
+    "BR": Form(re.compile(r"[0-9]{5}-?[0-9]{3}"), "01310-100", frozenset(_BR.split())),
+    "GB": Form(re.compile(r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}"), "SW1A 1AA"),
+    "IE": Form(re.compile(r"[A-Z][0-9][0-9W] ?[A-Z0-9]{4}"), "D02 X285"),
+    "NL": Form(re.compile(r"[0-9]{4} ?[A-Z]{2}"), "1011 AB"),
+    "PL": Form(re.compile(r"[0-9]{2}-[0-9]{3}"), "00-950"),
+    "PT": Form(re.compile(r"[0-9]{4}-[0-9]{3}"), "1000-205"),
+    "SE": Form(re.compile(r"[0-9]{3} ?[0-9]{2}"), "111 22"),
+    "JP": Form(re.compile(r"[0-9]{3}-?[0-9]{4}"), "100-0001"),
+    "IN": Form(re.compile(r"[1-9][0-9]{5}"), "110001"),
+    "SG": Form(re.compile(r"[0-9]{6}"), "018956"),
+    **dict.fromkeys(("AT", "BE", "CH", "DK", "NO", "NZ"), Form(re.compile(r"[0-9]{4}"), "1010")),
+    **dict.fromkeys(("DE", "ES", "FI", "FR", "IT", "MX"), Form(re.compile(r"[0-9]{5}"), "10115")),
 }
 
 

@@ -1,17 +1,21 @@
 """The use case: may the caller do it, is it right, then one transaction. Decisions obey it from its commit on."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from authsvc.clock import Clock
 from authsvc.errors import Conflict, InvalidRequest, NotFound, NotPossible, PermissionDenied
 from authsvc.identity.shapes import OPERATOR, OWNER, Caller
 from authsvc.management import checks
 from authsvc.management.describe import Described
-from authsvc.management.permissions import Reach, Verb, demand
+from authsvc.management.permissions import Reach, Verb, demand, reach_of
 from authsvc.management.resources import (
     ACCOUNT,
+    ADDRESS,
     CARD,
     CARD_PRODUCT,
+    CATEGORY_RULE,
     SETTING,
     SPENDING_PROFILE,
     USER,
@@ -39,15 +43,17 @@ class Management:
     `NotFound`.
     """
 
-    def __init__(self, store: Store) -> None:
-        """Where records are kept."""
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Where records are kept, and what day it is."""
         self._store = store
+        self._clock = clock
 
     async def create(self, caller: Caller, resource: Resource, given: Mapping[str, Any]) -> Told:
         """A new record. Raises `InvalidRequest` with the field, `AlreadyExists`, `NotPossible`."""
         demand(caller, resource.name, Verb.CREATE)
         async with self._store.session(caller) as session:
-            return await self._told(session, resource, await self.create_in(session, caller, resource, given))
+            record = await self.create_in(session, caller, resource, given)
+            return await self._told(session, caller, resource, record)
 
     async def create_in(self, session: Session, caller: Caller, resource: Resource, given: Mapping[str, Any]) -> Record:
         """As `create`, in a transaction that may hold more. The caller's right was looked at before."""
@@ -58,7 +64,7 @@ class Management:
             values["value_type"] = value_type_of(await session.setting_keys(), values.get("key"))
         values = _complete(resource, values)
         _check_tenant(caller, resource, values)
-        await _check_rules(session, caller, resource, {}, values)
+        await self._check_rules(session, caller, resource, {}, values)
         return await session.create(resource, values)
 
     async def check_card_type(self, session: Session, card: Mapping[str, Any]) -> None:
@@ -70,7 +76,7 @@ class Management:
         demand(caller, resource.name, Verb.VIEW)
         async with self._store.session(caller) as session:
             record = await _found(session, resource, record_id, show_deleted=show_deleted)
-            return await self._told(session, resource, record)
+            return await self._told(session, caller, resource, record)
 
     async def page(self, caller: Caller, resource: Resource, listing: Listing) -> list[Record]:
         """Records in order. Another account's are not there."""
@@ -80,7 +86,8 @@ class Management:
                 return []
             # The policies say the same; said here, an index finds them.
             listing = listing._replace(account_id=caller.account_id)
-        return await self._store.read(caller, lambda session: session.page(resource, listing))
+        records = await self._store.read(caller, lambda session: session.page(resource, listing))
+        return [_seen(caller, resource, record) for record in records]
 
     async def update(
         self, caller: Caller, resource: Resource, record_id: int, given: Mapping[str, Any], row_version: int | None
@@ -91,12 +98,13 @@ class Management:
             before = await _found(session, resource, record_id, lock=True)
             _check_version(before, row_version)
             values = {name: checks.check_value(_changeable(resource, name), value) for name, value in given.items()}
-            await _check_rules(session, caller, resource, before, values)
+            await self._check_rules(session, caller, resource, before, values)
             if resource is CARD:
                 await _note_overrides(session, before, values)
-            if not values:
-                return await self._told(session, resource, before)
-            return await self._told(session, resource, await _written(session, resource, record_id, values))
+            # Sealed again, what stays as it is would look like a change.
+            changed = {name: value for name, value in values.items() if value != before[name]}
+            record = await _written(session, resource, record_id, changed) if changed else before
+            return await self._told(session, caller, resource, record)
 
     async def delete(self, caller: Caller, resource: Resource, record_id: int, row_version: int | None) -> Told:
         """Out of use from now on. Raises `NotFound`, `Conflict`, `NotPossible`."""
@@ -105,7 +113,8 @@ class Management:
             before = await _found(session, resource, record_id, lock=True)
             _check_version(before, row_version)
             _check_owners(caller, resource, before, {})
-            return Told(await _written(session, resource, record_id, {"deleted_at": True}))
+            record = await _written(session, resource, record_id, {"deleted_at": True})
+            return Told(_seen(caller, resource, record))
 
     async def restore(self, caller: Caller, resource: Resource, record_id: int) -> Told:
         """In use again. Raises `NotFound`, `AlreadyExists` when its name was taken meanwhile, `NotPossible`."""
@@ -115,7 +124,8 @@ class Management:
             if before["deleted_at"] is None:
                 raise NotPossible("it is not deleted")
             _check_owners(caller, resource, before, {})
-            return Told(await _written(session, resource, record_id, {"deleted_at": False}))
+            record = await _written(session, resource, record_id, {"deleted_at": False})
+            return Told(_seen(caller, resource, record))
 
     async def purge(self, caller: Caller, resource: Resource, record_id: int) -> None:
         """Gone for good. Raises `NotFound`, `NotPossible` unless it is deleted and nothing needs it."""
@@ -140,16 +150,40 @@ class Management:
             account = await _found(session, ACCOUNT, record["account_id"])
             rules = await session.rules_of(record_id)
             timezone = await session.setting(record["account_id"], "timezone")
-            return Described(await self._told(session, SPENDING_PROFILE, record), account["currency"], timezone, rules)
+            told = await self._told(session, caller, SPENDING_PROFILE, record)
+            return Described(told, account["currency"], timezone, rules)
 
-    async def _told(self, session: Session, resource: Resource, record: Record) -> Told:
+    async def _told(self, session: Session, caller: Caller, resource: Resource, record: Record) -> Told:
         if resource is SPENDING_PROFILE:
             return Told(record, tuple(checks.profile_warnings(record)))
         if resource is CARD:
             profile_id = record["spending_profile_id"]
             profile = await session.find(SPENDING_PROFILE, profile_id) if profile_id is not None else None
             return Told(record, tuple(checks.card_warnings(record, profile)))
-        return Told(record)
+        return Told(_seen(caller, resource, record))
+
+    async def _check_rules(
+        self, session: Session, caller: Caller, resource: Resource, before: Mapping[str, Any], values: dict[str, Any]
+    ) -> None:
+        """What the values say together with those that stay, and with other records."""
+        after = {**before, **values}
+        checks.check_record(resource, after)
+        if "account_id" in after and any(resource.by_name[name].shape is Shape.MONEY for name in values):
+            account = await session.find(ACCOUNT, after["account_id"])
+            if account is not None:
+                checks.check_money(resource, values, account["currency"])
+        today = datetime.fromtimestamp(self._clock.now_us() / 1_000_000, UTC).date()
+        if resource is USER and (after["date_of_birth"] or "") > today.isoformat():
+            raise InvalidRequest("date_of_birth", "must be in the past")
+        _check_owners(caller, resource, before, values)
+        if resource is SETTING:
+            check_setting(await session.setting_keys(), after["key"], after["value"])
+        if resource is CARD:
+            await _check_card(session, before, after)
+        if not before:
+            await _check_parent(session, resource, after)
+        if resource is ACCOUNT and before and values.get("currency", before["currency"]) != before["currency"]:
+            raise InvalidRequest("update_mask", "names currency, which never changes")
 
 
 async def _found(
@@ -169,6 +203,14 @@ async def _written(session: Session, resource: Resource, record_id: int, values:
     if record is None:
         raise PermissionDenied
     return record
+
+
+def _seen(caller: Caller, resource: Resource, record: Record) -> Record:
+    """What of it the caller is told: guarded fields only to those who may change it."""
+    guarded = [field.name for field in resource.fields if field.guarded]
+    if not guarded or reach_of(caller, resource.name, Verb.UPDATE) is not None:
+        return record
+    return record | dict.fromkeys(guarded)
 
 
 def _check_version(record: Record, row_version: int | None) -> None:
@@ -207,25 +249,20 @@ def _check_tenant(caller: Caller, resource: Resource, values: Mapping[str, Any])
         raise PermissionDenied("that is another account")
 
 
-async def _check_rules(
-    session: Session, caller: Caller, resource: Resource, before: Mapping[str, Any], values: dict[str, Any]
-) -> None:
-    """What the values say together with those that stay, and with other records."""
-    after = {**before, **values}
-    checks.check_record(resource, after)
-    _check_owners(caller, resource, before, values)
-    if resource is SETTING:
-        check_setting(await session.setting_keys(), after["key"], after["value"])
-    if resource is CARD:
-        await _check_card(session, before, after)
-    if resource is ACCOUNT and before and values.get("currency", before["currency"]) != before["currency"]:
-        raise InvalidRequest("update_mask", "names currency, which never changes")
-
-
 def _check_owners(caller: Caller, resource: Resource, before: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Owners are made and touched by owners: nobody raises themselves."""
     if resource is USER and caller.role not in (OPERATOR, OWNER) and OWNER in (before.get("role"), values.get("role")):
         raise PermissionDenied("only an owner may do that to an owner")
+
+
+async def _check_parent(session: Session, resource: Resource, record: Mapping[str, Any]) -> None:
+    """What a new record belongs to: constraints know it by columns that nobody sees, or refuse it without a word."""
+    if resource is ADDRESS and record["addressable_type"] == "user":
+        owner = await session.find(USER, record["addressable_id"])
+        if owner is None or owner["account_id"] != record["account_id"]:
+            raise InvalidRequest("addressable_id", "names no user of this account")
+    if resource is CATEGORY_RULE and await session.find(SPENDING_PROFILE, record["spending_profile_id"]) is None:
+        raise InvalidRequest("spending_profile_id", "names nothing of this account that is there")
 
 
 async def _check_card(session: Session, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

@@ -32,11 +32,17 @@ def check_setting(known: Iterable[SettingKey], key: str, value: Any) -> None:
         is_whole = isinstance(value, int) or value.is_integer()
         if not (is_whole and one.minimum <= value <= one.maximum):
             raise InvalidRequest("value", f"must be a whole number from {one.minimum:,} to {one.maximum:,}")
-    if key == "timezone":
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise InvalidRequest("value", "must be an IANA time zone, like Europe/Berlin") from None
+    if key == "timezone" and not _is_time_zone(value):
+        raise InvalidRequest("value", "must be an IANA time zone, like Europe/Berlin")
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    # These are only what this machine's own files are called.
+    return name != "localtime" and not name.startswith(("posix", "right/"))
 
 
 def _known(known: Iterable[SettingKey], key: str) -> SettingKey:

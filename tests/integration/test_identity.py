@@ -17,12 +17,13 @@ import pytest_asyncio
 from authsvc.embedded import Servers
 from authsvc.identity.passwords import HashedPasswords, Verdict
 from authsvc.identity.ports import LockPolicy, Origin, Reset
-from authsvc.identity.signin import LoggedDelivery
+from authsvc.identity.signin import NoDelivery
 from authsvc.identity.signing_keys import read, rotate
 from authsvc.ledger.identity import PostgresIdentities
 from authsvc.ledger.queries import IDENTITY_SQL
 from authsvc.v1 import identity_pb2 as pb
 from tests.identity import ADDRESS_TRIES, EMAIL_TRIES, PASSWORD, UNAUTHENTICATED, Entrance, open_entrance
+from tests.privacy import UNDER_KEYS
 from tests.serving import WAIT_S, refusal, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,10 +50,10 @@ def resets(monkeypatch: pytest.MonkeyPatch) -> list[Reset]:
     """What was delivered."""
     delivered: list[Reset] = []
 
-    async def deliver(_: LoggedDelivery, reset: Reset) -> None:
+    async def deliver(_: NoDelivery, reset: Reset) -> None:
         delivered.append(reset)
 
-    monkeypatch.setattr(LoggedDelivery, "deliver", deliver)
+    monkeypatch.setattr(NoDelivery, "deliver", deliver)
     return delivered
 
 
@@ -107,7 +108,7 @@ async def test_a_hash_is_verified_whoever_asks(entrance: Entrance, monkeypatch: 
 
 async def test_an_attempt_costs_the_same_statements_for_an_unknown_user(entrance: Entrance) -> None:
     person = await entrance.person()
-    identities = PostgresIdentities(_Lent(entrance.database))
+    identities = PostgresIdentities(_Lent(entrance.database), UNDER_KEYS)
     asked: list[list[str]] = [[], []]
     for queries, email in zip(asked, (person.email, "nobody@identity.example"), strict=True):
         with entrance.database.query_logger(lambda record, to=queries: to.append(record.query)):
@@ -139,7 +140,7 @@ async def test_wrong_passwords_lock_a_user_out_for_longer_each_time(entrance: En
 
 async def test_guesses_at_once_get_no_more_tries_than_guesses_in_turn(entrance: Entrance) -> None:
     person = await entrance.person()
-    identities = PostgresIdentities(entrance.running.service.ledger)
+    identities = PostgresIdentities(entrance.running.service.ledger, UNDER_KEYS)
     now_us = entrance.clock.now_us()
     found = await asyncio.gather(
         *(identities.attempt(person.email, LockPolicy(5), now_us, Origin()) for _ in range(20))

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from authsvc.management.codec import snake
-from authsvc.management.resources import RESOURCES, Resource
+from authsvc.management.resources import ADDRESS, RESOURCES, Resource
 from authsvc.v1 import management_pb2 as pb
 from authsvc.v1 import types_pb2
 from tests.desk import CARD_NUMBER, Desk, Program, account, example, made_program, user
@@ -330,3 +330,13 @@ async def test_the_registry_of_settings_is_told_with_types_ranges_and_defaults(d
     assert {"timezone", "refund_policy", "balance_check", "hold_days", "max_cards_per_user"} <= set(known)
     assert (known["hold_days"].minimum, known["hold_days"].maximum, known["hold_days"].default_value) == (1, 30, "7")
     assert list(known["balance_check"].choices) == ["on", "off"]
+
+
+async def test_a_second_primary_address_of_a_kind_is_refused_by_its_field(desk: Desk, program: Program) -> None:
+    address = example(ADDRESS, program)[0]
+    address.is_primary = True
+    first = await desk.create(address)
+    code, said = await refused(lambda: desk.create(address))
+    assert (code, said) == (CODE.ALREADY_EXISTS, "is_primary: is taken")
+    await desk.update(pb.Address(id=first.id, is_primary=False), "is_primary")
+    assert (await desk.create(address)).is_primary

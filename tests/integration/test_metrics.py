@@ -14,6 +14,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from authsvc.bridge.metrics import BridgeMetrics
+from authsvc.doctor.metrics import DoctorMetrics
 from authsvc.embedded import Servers
 from authsvc.v1 import types_pb2 as types
 from tests.serving import (
@@ -204,8 +205,9 @@ def expressions(panel: Any) -> list[str]:
 async def test_every_metric_of_the_dashboard_is_in_a_scrape(running: Running) -> None:
     await running.authorize(request())
     scraped = {name for name, _ in await scrape(running)}
-    # Of the bridge, and of what only services with replicas have samples of.
-    for family in [*BridgeMetrics().registry.collect(), *running.service.metrics.registry.collect()]:
+    # Of the bridge and the doctor, and of what only services with replicas have samples of.
+    registries = (BridgeMetrics().registry, DoctorMetrics().registry, running.service.metrics.registry)
+    for family in [family for registry in registries for family in registry.collect()]:
         scraped |= {family.name, f"{family.name}_total", f"{family.name}_bucket"}
     asked = {
         name for text in expressions(json.loads(DASHBOARD.read_text())) for name in re.findall(r"authsvc_\w+", text)

@@ -54,9 +54,9 @@ class Context:
 
 
 def admission_on(keys: Keys, remembered_ms: int) -> Admission:
-    tokens = AccessTokens(SigningKeys(None), os.urandom)
-    authenticator = Authenticator(keys, tokens, SystemClock(), remembered_ms=remembered_ms)  # type: ignore[arg-type]
-    return Admission(authenticator, Metrics(), again_ms=0)
+    tokens, metrics = AccessTokens(SigningKeys(None), os.urandom), Metrics()
+    authenticator = Authenticator(keys, tokens, SystemClock(), metrics, remembered_ms=remembered_ms)  # type: ignore[arg-type]
+    return Admission(authenticator, metrics, again_ms=0)
 
 
 async def actor(_message: Any, _context: Any) -> str:
