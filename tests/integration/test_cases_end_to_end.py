@@ -23,6 +23,7 @@ from tests.serving import WAIT_S, NewYear, own_database, started
 CASES = load_cases()
 NUMBER = {case.id: number for number, case in enumerate(CASES, start=1)}
 LETTER = {types.CHECK_RESULT_PASSED: "P", types.CHECK_RESULT_FAILED: "F", types.CHECK_RESULT_SKIPPED: "S"}
+LONG_AGO = datetime(2010, 1, 1, tzinfo=UTC)
 POSTING = ("FINANCIAL_AUTHORIZATION", "FINANCIAL_CREDIT_AUTHORIZATION")
 # Statuses are configuration and may change; a stored answer keeps no more than what its reason says.
 STATELESS = {
@@ -61,8 +62,9 @@ def cards(case: Case, number: int) -> list[tuple[Any, ...]]:
     profile_id = number if case.profile is not None else None
     shared = (number, number, profile_id)
     limit = money(case.card.limit_minor, case.account.currency)
-    mine = (2 * number, *shared, token(number), "virtual", case.card.status, limit, case.card.duration)
-    other = (2 * number + 1, *shared, f"other-{number}", "virtual", "active", None, None)
+    closed_at = LONG_AGO if case.card.status == "closed" else None
+    mine = (2 * number, *shared, token(number), "virtual", case.card.status, limit, case.card.duration, closed_at)
+    other = (2 * number + 1, *shared, f"other-{number}", "virtual", "active", None, None, None)
     return [mine, other] if case.card.known else [other]
 
 
@@ -98,7 +100,8 @@ TABLES = {
         "id account_id name spend_limit spend_limit_duration limit_scope allowed_categories blocked_categories"
     ),
     "cards": (
-        "id account_id user_id spending_profile_id lithic_card_token card_type status spend_limit spend_limit_duration"
+        "id account_id user_id spending_profile_id lithic_card_token card_type status spend_limit "
+        "spend_limit_duration closed_at"
     ),
     "transactions": (
         "account_id card_id user_id spending_profile_id request_id kind transaction_type status amount currency "
