@@ -53,6 +53,18 @@ ROWS = {
         INSERT INTO refresh_tokens (token_hash, family_id, account_id, user_id, created_at, expires_at)
         VALUES (sha256('token'), gen_random_uuid(), 1, 11, now(), now() + interval '1 day')
     """,
+    # Nobody's edit: it raises no version of the row.
+    "0012": """
+        SET session_replication_role = replica;
+        UPDATE users SET phone = '+14155550100', date_of_birth = '1990-02-03', tax_id = '12-3456789' WHERE id = 11;
+        UPDATE accounts SET tax_id = '98-7654321' WHERE id = 1;
+        SET session_replication_role = origin
+    """,
+    "0013": """
+        SET session_replication_role = replica;
+        UPDATE accounts SET closing_notice_at = now() WHERE id = 1;
+        SET session_replication_role = origin
+    """,
 }
 
 # What makes up a schema, in lines that do not depend on the order in which columns were added.
