@@ -25,6 +25,7 @@ from bench.phases import (
     CONNECTIONS,
     EVENT_IN_FLIGHT,
     HTTP_CONNECTIONS,
+    HTTP_CONNECTIONS_FEW,
     PROCEDURE_CONNECTIONS,
     STREAM_IN_FLIGHT,
     UNARY_IN_FLIGHT,
@@ -179,11 +180,23 @@ def _of_bridge(
     shape: dataset.Shape,
 ) -> list[Phase]:
     """The constant answers are watched as the bridge is: each is the process that speaks HTTP."""
-    cards, many = shape.spread, HTTP_CONNECTIONS
+    cards, many, few = shape.spread, HTTP_CONNECTIONS, HTTP_CONNECTIONS_FEW
     return [
         Phase(report.CONSTANT, "http", constant.port, cards, 0, many, 1, bridge_pid=constant.pid, recorded_as=None),
         Phase(
             report.BRIDGE, "http", bridge.port, cards, service.pid, many, 1, bridge_pid=bridge.pid, recorded_as="event:"
+        ),
+        Phase(report.CONSTANT_FEW, "http", constant.port, cards, 0, few, 1, bridge_pid=constant.pid, recorded_as=None),
+        Phase(
+            report.BRIDGE_FEW,
+            "http",
+            bridge.port,
+            cards,
+            service.pid,
+            few,
+            1,
+            bridge_pid=bridge.pid,
+            recorded_as="event:",
         ),
         Phase(report.BARE, "http", bare.port, cards, 0, many, 1, bridge_pid=bare.pid, recorded_as=None),
     ]

@@ -42,7 +42,7 @@ async def _serve(app: ASGIApp) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with closing(process.listener_on("127.0.0.1", 0)) as listener:
         server = process.server_of(app, drain_s=1)
-        serving = asyncio.create_task(server.serve([listener]))
+        serving = asyncio.create_task(server.serve(process.doors_of(listener)))
         print(listener.getsockname()[1], flush=True)  # the parent reads it
         await stop.wait()
         server.should_exit = True

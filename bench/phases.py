@@ -27,8 +27,10 @@ UNARY_IN_FLIGHT: Final = 32
 STREAM_IN_FLIGHT: Final = 128
 BATCH_IN_FLIGHT: Final = 1
 BATCH_SIZES: Final[dict[Mode, int]] = {"batch": 100, "events": 500}
-# HTTP/1.1 has one call in flight on a connection: as many connections as the unary phase has calls.
-HTTP_CONNECTIONS: Final = 128
+# HTTP/1.1 has one call in flight on a connection: as many connections as the streams have calls, which shows what a
+# server can take, and as many as the unary phase has.
+HTTP_CONNECTIONS: Final = CONNECTIONS * STREAM_IN_FLIGHT
+HTTP_CONNECTIONS_FEW: Final = CONNECTIONS * UNARY_IN_FLIGHT
 EVENT_IN_FLIGHT: Final = 8
 EVENTS_EACH: Final = 2
 TOUCH_MAX_S: Final = 120.0

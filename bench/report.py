@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.generator import Outcome
-from bench.phases import Results
+from bench.phases import HTTP_CONNECTIONS, HTTP_CONNECTIONS_FEW, Results
 from bench.rules_speed import Speed
 
 
@@ -51,10 +51,12 @@ HOT_PAIR = "Stream hot, 2 workers"
 CONSTANT = "constant"
 BRIDGE = "bridge"
 BARE = "constant, bare"
+CONSTANT_FEW = f"constant, {HTTP_CONNECTIONS_FEW} calls"
+BRIDGE_FEW = f"bridge, {HTTP_CONNECTIONS_FEW} calls"
 EVENT = "ApplyEvent"
 EVENTS = "BatchApplyEvents of 500"
 # What speaks HTTP is measured apart: its figures stand in a table of their own.
-OVER_HTTP = (CONSTANT, BARE, BRIDGE)
+OVER_HTTP = (CONSTANT, BARE, BRIDGE, CONSTANT_FEW, BRIDGE_FEW)
 GROUPS = ("bridge", "service", "postgres", "valkey", "generator")
 
 
@@ -137,11 +139,12 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def _row(results: Results, name: str) -> dict[str, float]:
     """The figures of a phase. Its ratio is to what does nothing on the same stack; 0 where that was not measured."""
     other = CONSTANT if name in OVER_HTTP else "echo"
+    beside = CONSTANT_FEW if name in (CONSTANT_FEW, BRIDGE_FEW) else other
     return {
         "requests_per_second": results.median(name, lambda outcome: outcome.per_second),
         "p50_ms": results.median(name, lambda outcome: outcome.p50_ms),
         "p99_ms": results.median(name, lambda outcome: outcome.p99_ms),
-        f"ratio_to_{other}": results.ratio(name, other) if other in results.outcomes else 0.0,
+        f"ratio_to_{other}": results.ratio(name, beside) if beside in results.outcomes else 0.0,
     } | {
         f"cpu_{group}_us": results.median(name, lambda outcome, group=group: outcome.cpu_us(group))  # type: ignore[misc]
         for group in GROUPS
@@ -163,11 +166,12 @@ def _figures(results: Results) -> Table:
 
 def _over_http(results: Results) -> Table:
     """`constant` is a route of the bridge's framework, `bare` its HTTP server alone."""
-    table = Table(title="Over HTTP. The last five: µs of CPU a request.", box=box.SIMPLE, padding=0)
+    title = f"Over HTTP, {HTTP_CONNECTIONS} calls in flight. The last five: µs of CPU a request."
+    table = Table(title=title, box=box.SIMPLE, padding=0)
     table.add_column("phase", no_wrap=True)
     for heading in ("req/s", "/const", "p50", "p99", "HTTP", "serv.", "PG", "Valkey", "gen."):
         table.add_column(heading, justify="right", no_wrap=True, min_width=6)
-    for name in OVER_HTTP:
+    for name in (one for one in OVER_HTTP if one in results.outcomes):
         _add(table, results, name, "ratio_to_constant", GROUPS)
     return table
 

@@ -30,6 +30,7 @@ from authsvc.settings import Settings
 _UNSIGNED_TEXT: Final = (
     "no secret: set AUTHSVC_BRIDGE_ASA_SECRETS, or, to try things on loopback, AUTHSVC_BRIDGE_ALLOW_UNSIGNED=true"
 )
+_DOORS: Final = 32
 _CHANCE: Final = SystemRandom().random
 # A call leaves no cycles of ours behind; what the libraries leave may pile up a little.
 _GC_THRESHOLDS: Final = (20_000, 20, 20)
@@ -72,7 +73,7 @@ async def serve(
         inbox = await stack.enter_async_context(webhooks_of(settings, client, clock, metrics))
         app = app_of(responder, client, metrics, inbox)
         server = server_of(app, math.ceil(settings.drain_timeout_ms / 1000))
-        serving = asyncio.create_task(server.serve([listener]))
+        serving = asyncio.create_task(server.serve(doors_of(listener)))
         stopping = asyncio.create_task(stop.wait())
         port = listener.getsockname()[1]
         _log.info("the bridge listens on port %d, metrics on port %d", port, metrics_port)
@@ -136,6 +137,14 @@ def listener_on(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2_048)
     except OSError as error:
         raise StartupRefused(f"cannot listen on {host}:{port} (AUTHSVC_BRIDGE_HOST, AUTHSVC_BRIDGE_PORT)") from error
+
+
+def doors_of(listener: socket.socket) -> list[socket.socket]:
+    """The listener, several times over: in each turn the event loop takes one caller from each.
+
+    From one alone, of many who connect to a busy bridge at once the last would wait for seconds.
+    """
+    return [listener, *(listener.dup() for _ in range(_DOORS - 1))]
 
 
 def _serve_metrics(metrics: BridgeMetrics, settings: Settings, stack: AsyncExitStack) -> int:

@@ -89,10 +89,11 @@ class AuthorizationClient(HistoryCalls):
     ) -> pb.AuthorizeResponse:
         """One decision: give the message, or its fields (see `request`). An answer that comes too late is dropped."""
         request = message if message is not None else self.request(**fields)
-        if request.ByteSize() > REQUEST_BYTES_MAX:
+        size = request.ByteSize()
+        if size > REQUEST_BYTES_MAX:
             raise ClientError("RESOURCE_EXHAUSTED", "the request is larger than 1 MiB")
         response: pb.AuthorizeResponse = await self._until(
-            timeout_s, lambda until_s: self._departures.ask(request, until_s)
+            timeout_s, lambda until_s: self._departures.ask(request, size, until_s)
         )
         return response
 

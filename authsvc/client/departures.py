@@ -19,9 +19,23 @@ SLOW_S: Final = 0.1
 
 
 class _Waiting(NamedTuple):
+    """`timer` ends the wait at `until_s`."""
+
     request: pb.AuthorizeRequest
-    answer: asyncio.Future[pb.AuthorizeResponse]
+    size: int
     until_s: float
+    answer: asyncio.Future[pb.AuthorizeResponse]
+    timer: asyncio.TimerHandle
+
+    def tell(self, response: pb.AuthorizeResponse) -> None:
+        self.timer.cancel()
+        if not self.answer.done():
+            self.answer.set_result(response)
+
+    def refuse(self, error: ClientError) -> None:
+        self.timer.cancel()
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class Departures:
@@ -37,20 +51,16 @@ class Departures:
         # The loop keeps only weak references to tasks: hold them until they end.
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, request: pb.AuthorizeRequest, until_s: float) -> pb.AuthorizeResponse:
-        """The answer. Raises ClientError, and TimeoutError at `until_s` of the loop's clock.
+    def ask(self, request: pb.AuthorizeRequest, size: int, until_s: float) -> asyncio.Future[pb.AuthorizeResponse]:
+        """The answer to a request of `size` bytes: else ClientError, or TimeoutError at `until_s` of the loop's clock.
 
         After UNAVAILABLE and after TimeoutError the request may have been decided or not.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[pb.AuthorizeResponse] = loop.create_future()
-        timer = loop.call_at(until_s, _give_up, answer)
-        self._queue.append(_Waiting(request, answer, until_s))
+        self._queue.append(_Waiting(request, size, until_s, answer, loop.call_at(until_s, _give_up, answer)))
         self._call()
-        try:
-            return await answer
-        finally:
-            timer.cancel()
+        return answer
 
     async def close(self) -> None:
         """Nobody leaves any more, and what is under way is abandoned. Who waits is not told before the time is up."""
@@ -78,11 +88,13 @@ class Departures:
         size = 0
         while self._queue and len(group) < TOGETHER_MAX:
             one = self._queue[0]
-            size += one.request.ByteSize()
+            size += one.size
             if group and (size > TOGETHER_BYTES_MAX or abs(one.until_s - group[0].until_s) > SAME_TIME_S):
                 break
             self._queue.popleft()
-            if not one.answer.done():
+            if one.answer.done():
+                one.timer.cancel()
+            else:
                 group.append(one)
         return group
 
@@ -121,8 +133,7 @@ class Departures:
                 # A service that stops cancels what it has not answered in time; another one may answer it.
                 code = "UNAVAILABLE" if error.code == "CANCELLED" else error.code
                 for one in group:
-                    if not one.answer.done():
-                        one.answer.set_exception(error_named(code, error.message, error.field))
+                    one.refuse(error_named(code, error.message, error.field))
         finally:
             lane.calls -= 1
 
@@ -133,18 +144,15 @@ class Departures:
         with translated():
             if len(group) == 1:
                 response = await lane.stub.Authorize(group[0].request, **options)
-                if not group[0].answer.done():
-                    group[0].answer.set_result(response)
+                group[0].tell(response)
                 return
             together = pb.BatchAuthorizeRequest(requests=[one.request for one in group])
             answers = await lane.stub.BatchAuthorize(together, **options)
         for one, result in zip(group, answers.results, strict=True):
-            if one.answer.done():
-                continue
             if result.HasField("error"):
-                one.answer.set_exception(error_of(result.error))
+                one.refuse(error_of(result.error))
             else:
-                one.answer.set_result(result.response)
+                one.tell(result.response)
 
 
 def _preference(lane: Lane) -> tuple[bool, int]:
