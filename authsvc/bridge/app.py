@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from authsvc.bridge import signature
 from authsvc.bridge.inbox import Inbox
 from authsvc.bridge.metrics import BridgeMetrics
 from authsvc.bridge.refusal import Refused
@@ -19,6 +20,8 @@ from authsvc.client import AuthorizationClient, ClientError
 BODY_BYTES_MAX: Final = 256 * 1024
 ASA_PATH: Final = "/lithic/asa"
 EVENTS_PATH: Final = "/lithic/events"
+# The headers of a question that count.
+_READ: Final = {name.encode(): name for name in ("content-type", "content-length", *signature.HEADERS)}
 _READY_WITHIN_S: Final = 1.0
 _JSON: Final = "application/json"
 
@@ -51,7 +54,8 @@ class Questions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
         # Of a header that comes twice the first one counts, as in the framework.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        given = dict(reversed(scope["headers"]))
+        headers = {name: given[raw].decode("latin-1") for raw, name in _READ.items() if raw in given}
         status = 200
         try:
             answer = await self._responder.answer(await _body_of(headers, receive), headers)
@@ -111,13 +115,16 @@ async def _body_of(headers: Mapping[str, str], receive: Receive) -> bytes:
     told = headers.get("content-length", "")
     if told.isdigit() and int(told) > BODY_BYTES_MAX:
         raise Refused(413, "size")
-    body = bytearray()
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(400, "cut_short")
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_BYTES_MAX:
             raise Refused(413, "size")
+        parts.append(part)
         if not message.get("more_body", False):
-            return bytes(body)
+            return b"".join(parts)

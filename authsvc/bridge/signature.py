@@ -11,6 +11,7 @@ from authsvc.bridge.refusal import Refused
 ID_HEADER: Final = "webhook-id"
 TIMESTAMP_HEADER: Final = "webhook-timestamp"
 SIGNATURE_HEADER: Final = "webhook-signature"
+HEADERS: Final = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
 TOLERANCE_S: Final = 5 * 60
 _PREFIX: Final = "whsec_"
 _VERSION: Final = "v1,"
