@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from authsvc.bridge.refusal import Refused
@@ -78,4 +79,12 @@ def _signed(message_id: str, timestamp: str, body: bytes) -> bytes:
 
 
 def _digest(key: bytes, signed: bytes) -> bytes:
-    return base64.b64encode(hmac.digest(key, signed, "sha256"))
+    mac = _prepared(key).copy()
+    mac.update(signed)
+    return base64.b64encode(mac.digest())
+
+
+@lru_cache(maxsize=16)
+def _prepared(key: bytes) -> hmac.HMAC:
+    """It takes as long as the digest of a call, and there are few keys."""
+    return hmac.new(key, digestmod="sha256")
