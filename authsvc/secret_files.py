@@ -1,6 +1,7 @@
 """Files of keys: written whole, for their owner alone, and known by what the file system says of them."""
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -14,6 +15,11 @@ def write(path: Path, document: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def is_open(path: Path) -> bool:
+    """Whether others than its owner may read or write it. Raises OSError."""
+    return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH))
 
 
 def identity_of(path: Path) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from authsvc.cli.output import console, fail, print_json, progress_bar
 from authsvc.errors import NotPossible, StartupRefused
 
 if TYPE_CHECKING:
-    from authsvc.privacy.sealing import Keys
+    from authsvc.privacy.sealing import Keys, Sealer
 
 _Result = TypeVar("_Result")
 _File = Annotated[
@@ -94,7 +94,7 @@ def rotate(
     async def renew(connection: Any) -> int:
         return await privacy.reindex(connection, cipher) if reindex else 0
 
-    rows = _worked(version)
+    rows = _worked(cipher, version)
     indexed = _on_database(renew)
     if as_json:
         print_json({"key": version, "rows": rows, "reindexed_rows": indexed})
@@ -111,7 +111,7 @@ def open_(
     """Keep names and addresses as they are read, before a database goes back to a revision that knows no keys."""
     if not yes:
         typer.confirm("Every name and address will stand in the database as it is read. Go on?", abort=True)
-    rows = _worked(None)
+    rows = _worked(sealer(), None)
     if as_json:
         print_json({"rows": rows})
     else:
@@ -126,11 +126,9 @@ def enforce(*, off: Annotated[bool, typer.Option("--off", help="Take that back."
     console().print("the database takes what is not sealed" if off else "the database refuses what is not sealed")
 
 
-def _worked(version: int | None) -> int:
+def _worked(cipher: "Sealer", version: int | None) -> int:
     """Seal or open everything, with a bar; in how many rows."""
     from authsvc.ledger import privacy
-
-    cipher = sealer()
 
     async def run(connection: Any) -> int:
         total = await privacy.to_do(connection, version)

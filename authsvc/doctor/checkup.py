@@ -142,10 +142,10 @@ def _today(patient: _Patient) -> date:
     return datetime.fromtimestamp(patient.visit.clock.now_us() / 1_000_000, UTC).date()
 
 
-async def _need_sight(patient: _Patient) -> None:
-    """Raises NotPossible where row security hides rows: what is not seen is not well."""
+async def _need_sight(patient: _Patient, *tables: str) -> None:
+    """Raises NotPossible where row security hides rows, of these tables too: what is not seen is not well."""
     async with patient.chart.connection() as connection:
-        if unseen := await retention.hidden(connection):
+        if unseen := await retention.hidden(connection, *tables):
             raise NotPossible(f"this database user does not see all rows of {', '.join(unseen)}")
 
 
@@ -175,9 +175,8 @@ async def _joins(patient: _Patient) -> list[Finding]:
 
 
 async def _privacy(patient: _Patient) -> list[Finding]:
+    await _need_sight(patient, *SEALED)
     async with patient.chart.connection() as connection:
-        if unseen := await retention.hidden(connection, *SEALED):
-            raise NotPossible(f"this database user does not see all rows of {', '.join(unseen)}")
         return [tables.privacy(await privacy.census(connection), is_enforced=await privacy.is_enforced(connection))]
 
 

@@ -6,7 +6,6 @@
 
 import base64
 import logging
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -85,7 +84,7 @@ def read(path: Path) -> list[SigningKey]:
         raise ValueError("it is not a set of JSON Web Keys for Ed25519") from error
     if not keys or len({key.kid for key in keys}) < len(keys):
         raise ValueError("it needs at least one key, and each with a kid of its own")
-    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
+    if secret_files.is_open(path):
         _log.warning("others than its owner may read or write the file of signing keys")
     return keys
 

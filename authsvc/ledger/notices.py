@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from authsvc.errors import NotFound, NotPossible
-from authsvc.ledger.queries import RETENTION_SQL
+from authsvc.ledger.queries import RETENTION_SQL, SQL
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -77,7 +77,7 @@ async def give_notice(
     Raises NotFound, and NotPossible for accounts that were used since then.
     """
     async with connection.transaction():
-        await connection.execute(RETENTION_SQL["tell"], _BY_HAND)
+        await connection.execute(SQL["tell"], _BY_HAND)
         notices = await _locked(connection, account_ids)
         fresh = [account_id for account_id, notice_at in notices.items() if notice_at is None]
         unused = await connection.fetch(_stated("unused_accounts"), unused_since, len(fresh), fresh)
@@ -90,7 +90,7 @@ async def give_notice(
 async def withdraw_notice(connection: "Connection[Record]", account_ids: Sequence[int]) -> list[int]:
     """Take notices back. Returns the accounts that had one. Raises NotFound."""
     async with connection.transaction():
-        await connection.execute(RETENTION_SQL["tell"], _BY_HAND)
+        await connection.execute(SQL["tell"], _BY_HAND)
         await _locked(connection, account_ids)
         return [row[0] for row in await connection.fetch(RETENTION_SQL["withdraw_notice"], list(account_ids))]
 
@@ -107,7 +107,7 @@ async def settle(connection: "Connection[Record]", found: Verdict, now: datetime
         return found
     try:
         async with connection.transaction():
-            await connection.execute(RETENTION_SQL["tell"], BY_SCHEDULE)
+            await connection.execute(SQL["tell"], BY_SCHEDULE)
             await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}")
             await connection.execute(RETENTION_SQL["lock_accounts"], [found.id])
             record = await connection.fetchrow(_stated("accounts_with_notice"), found.id)

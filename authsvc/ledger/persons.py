@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from authsvc.errors import NotFound, NotPossible
-from authsvc.ledger.queries import PERSONS_SQL
+from authsvc.ledger.queries import PERSONS_SQL, SQL
 from authsvc.privacy.columns import opened
 from authsvc.privacy.sealing import Sealer
 
@@ -39,7 +39,7 @@ async def erase(connection: "Connection[Record]", user_id: int, actor: str) -> E
     `actor` is who did it, for the audit log. Raises NotFound, and NotPossible while a card of theirs is not closed.
     """
     async with connection.transaction():
-        await connection.execute(PERSONS_SQL["actor"], actor)
+        await connection.execute(SQL["tell"], actor)
         user = await connection.fetchrow(PERSONS_SQL["lock"], user_id)
         if user is None:
             raise NotFound(f"there is no user {user_id}")

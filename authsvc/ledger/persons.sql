@@ -39,9 +39,6 @@ SELECT jsonb_pretty(jsonb_build_object(
 SELECT id, email, (SELECT count(*) FROM cards AS c WHERE c.user_id = u.id AND c.status <> 'closed') AS open_cards
 FROM users AS u WHERE u.id = $1 FOR UPDATE
 
--- name: actor
-SELECT set_config('authsvc.actor', $1, true), set_config('authsvc.role', 'operator', true)
-
 -- name: forget
 UPDATE users
 SET

@@ -3,6 +3,7 @@
 Every step is one transaction and ends with rows as they shall be: who is interrupted starts again and goes on.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from authsvc.errors import NotPossible, StartupRefused
-from authsvc.ledger.queries import PRIVACY_SQL as SQL
+from authsvc.ledger.queries import PRIVACY_SQL, SQL
 from authsvc.ledger.retention import hidden
 from authsvc.ledger.session import session
 from authsvc.privacy.columns import SEALED, opened, sealed
@@ -19,7 +20,10 @@ from authsvc.privacy.sealing import Sealer
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
+_ACTOR: Final = "cli:privacy"
 _AT_ONCE: Final = 500
+# What erasing somebody leaves (persons.sql), for PostgreSQL as well.
+_ERASED: Final = re.compile(r"Erased|erased-[0-9]+@erased[.]invalid")
 _LOCK_TIMEOUT_MS: Final = 2_000
 
 
@@ -73,7 +77,7 @@ async def work(connection: "Connection[Record]", sealer: Sealer, version: int | 
         last_id = 0
         while True:
             async with connection.transaction():
-                await connection.execute(SQL["actor"])
+                await connection.execute(SQL["tell"], _ACTOR)
                 rows = await connection.fetch(
                     _on("some", table=table, columns=", ".join(SEALED[table]), needs=_needs(table, version)),
                     last_id,
@@ -91,7 +95,7 @@ async def work(connection: "Connection[Record]", sealer: Sealer, version: int | 
 async def reindex(connection: "Connection[Record]", sealer: Sealer) -> int:
     """Blind indexes anew, after the key of indexes was replaced: in one transaction. Returns in how many rows."""
     async with connection.transaction():
-        await connection.execute(SQL["actor"])
+        await connection.execute(SQL["tell"], _ACTOR)
         count = 0
         for table, columns in SEALED.items():
             if not any(columns.values()):
@@ -108,7 +112,7 @@ async def reindex(connection: "Connection[Record]", sealer: Sealer) -> int:
 
 async def is_enforced(connection: "Connection[Record]") -> bool:
     """Whether the database itself refuses what is not sealed."""
-    return bool(await connection.fetchval(SQL["is_enforced"], list(SEALED)) == len(SEALED))
+    return bool(await connection.fetchval(PRIVACY_SQL["is_enforced"], list(SEALED)) == len(SEALED))
 
 
 async def enforce(connection: "Connection[Record]", *, is_on: bool) -> None:
@@ -160,14 +164,8 @@ def _kept(sealer: Sealer, table: str, row: "Record", version: int | None) -> dic
     indexes = {index: None for index in SEALED[table].values() if index}
     if version is None:
         return {**indexes, **clear}
-    people = {column: value for column, value in clear.items() if not _is_erased(value)}
+    people = {column: value for column, value in clear.items() if value is None or not _ERASED.fullmatch(value)}
     return {**indexes, **clear, **sealed(sealer, table, row["id"], people)}
-
-
-def _is_erased(value: str | None) -> bool:
-    return value is not None and (
-        value == "Erased" or (value.startswith("erased-") and value.endswith("@erased.invalid"))
-    )
 
 
 async def _shared(
@@ -197,5 +195,5 @@ def _needs(table: str, version: int | None) -> str:
 def _on(name: str, **parts: str) -> str:
     """A statement about a table or a column of ours; values are never part of it."""
     if "column" in parts:
-        parts["erased"] = SQL["erased"].format(column=parts["column"])
-    return SQL[name].format(**parts)
+        parts["erased"] = PRIVACY_SQL["erased"].format(column=parts["column"], erased_form=_ERASED.pattern)
+    return PRIVACY_SQL[name].format(**parts)

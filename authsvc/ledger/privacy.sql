@@ -14,7 +14,7 @@ SELECT id, {columns} FROM {table} WHERE id > $1 AND ({needs}) ORDER BY id LIMIT 
 SELECT count(*) FROM {table} WHERE {needs}
 
 -- name: erased
-({column} = 'Erased' OR {column} ~ '^erased-[0-9]+@erased[.]invalid$')
+{column} ~ '^(?:{erased_form})$'
 
 -- name: not_under
 ({column} IS NOT NULL AND {column} NOT LIKE 'sealed:{version}:%' AND NOT {erased})
@@ -30,9 +30,6 @@ WHERE t.id = s.id
 -- name: holders
 -- Who has one of these blind indexes already.
 SELECT id FROM {table} WHERE {index} = ANY ($1::BYTEA[]) AND deleted_at IS NULL AND NOT id = ANY ($2::INTEGER[]) ORDER BY id
-
--- name: actor
-SELECT set_config('authsvc.actor', 'cli:privacy', true), set_config('authsvc.role', 'operator', true)
 
 -- name: is_enforced
 SELECT count(*) FROM pg_constraint WHERE conrelid = ANY ($1::TEXT[]::REGCLASS[]) AND conname ~ '_sealed_check$' AND convalidated

@@ -170,3 +170,7 @@ WHERE k.request_id = ANY($1::text[])
 
 -- name: counter_epoch
 SELECT counter_epoch FROM accounts WHERE id = $1
+
+-- name: tell
+-- Which command changes something from here to the end of the transaction, for the audit.
+SELECT set_config('authsvc.actor', $1, true), set_config('authsvc.role', 'operator', true)

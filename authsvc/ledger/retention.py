@@ -13,7 +13,7 @@ import asyncpg
 from authsvc.errors import NotPossible, StartupRefused
 from authsvc.ledger import notices
 from authsvc.ledger.partitions import create_ahead
-from authsvc.ledger.queries import RETENTION_SQL
+from authsvc.ledger.queries import RETENTION_SQL, SQL
 from authsvc.ledger.session import session
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def archive_cards(connection: "Connection[Record]", before: datetime) -> i
 
     async def some() -> int:
         async with connection.transaction():
-            await connection.execute(RETENTION_SQL["tell"], notices.BY_SCHEDULE)
+            await connection.execute(SQL["tell"], notices.BY_SCHEDULE)
             return _count(await connection.execute(RETENTION_SQL["archive_cards"], before, _CARDS_AT_ONCE))
 
     return await _until_fewer(some, _CARDS_AT_ONCE)

@@ -59,10 +59,6 @@ UPDATE cards SET deleted_at = now() WHERE id IN (
     ORDER BY c.account_id, c.id LIMIT $2
 )
 
--- name: tell
--- Who changes something from here to the end of the transaction, for the audit.
-SELECT set_config('authsvc.actor', $1, true), set_config('authsvc.role', 'operator', true)
-
 -- name: last_used
 -- An expression: when account a was last decided for, told about by the network, funded, edited, signed in to, or called for
 -- with a key of its own. Exact, and therefore for few accounts: it reads all their transactions. What commands do to every

@@ -6,7 +6,6 @@
 import base64
 import binascii
 import logging
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -82,7 +81,7 @@ def parse(document: bytes) -> Keys:
 def read(path: Path) -> Keys:
     """The keys of a file. Raises OSError and ValueError."""
     keys = parse(path.read_bytes())
-    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
+    if secret_files.is_open(path):
         _log.warning("others than its owner may read or write the file of privacy keys")
     return keys
 
