@@ -8,18 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from authsvc.cli import run
 from authsvc.settings import PREFIX
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
+from tests.commands import Done, command
 
 
 @pytest.fixture
@@ -33,15 +27,11 @@ def call(
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", service.environment[f"{PREFIX}REDIS_URL"])
     monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(tmp_path))
 
-    def command(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", *arguments])
+    def call_it(*arguments: str, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            run()
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return command(monkeypatch, capsys, *arguments)
 
-    return command
+    return call_it
 
 
 def test_health_is_zero_while_the_service_serves(call: Callable[..., Done]) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from authsvc.bridge.signature import key_of
-from authsvc.cli import run as run_command
 from authsvc.cli.lithic import SAMPLE_CARDS
 from authsvc.client import AuthorizationClient
 from authsvc.clock import SystemClock
@@ -21,17 +19,12 @@ from authsvc.demo.lithic import differing_after
 from authsvc.demo.process import bridging
 from authsvc.lithic_simulator.run import Plan, connected, simulate
 from authsvc.lithic_simulator.tally import Tally
-from authsvc.settings import PREFIX, Settings
+from authsvc.settings import PREFIX
+from tests.commands import Done, command, forget_settings
 from tests.lithic import OTHER_SECRET, SECRET
 
 WITHIN_S = 30.0
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,19 +38,14 @@ async def bridge(service: Any, seeded_url: str, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Runs the command in this process, where the environment has the two secrets unless they are replaced."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    forget_settings(monkeypatch)
 
-    def command(*arguments: str, asa_secret: str = SECRET, event_secret: str = OTHER_SECRET) -> Done:
+    def call_it(*arguments: str, asa_secret: str = SECRET, event_secret: str = OTHER_SECRET) -> Done:
         monkeypatch.setenv(f"{PREFIX}BRIDGE_ASA_SECRETS", asa_secret)
         monkeypatch.setenv(f"{PREFIX}BRIDGE_EVENT_SECRETS", event_secret)
-        monkeypatch.setattr(sys, "argv", ["authsvc", "lithic", "simulate", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            run_command()
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return command(monkeypatch, capsys, "lithic", "simulate", *arguments)
 
-    return command
+    return call_it
 
 
 async def test_lives_told_twice_and_out_of_order_end_as_lithic_told_and_the_counters_are_what_the_rows_say(

@@ -6,26 +6,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from authsvc.cli import run
 from authsvc.cli.records import COMMANDS
 from authsvc.settings import PREFIX
+from tests.commands import Done, command
 
 _numbers = itertools.count(1)
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def record(self) -> dict[str, Any]:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
 
 
 @pytest.fixture
@@ -36,15 +25,11 @@ def call(
     monkeypatch.setenv(f"{PREFIX}PORT", str(service.port))
     monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(tmp_path))
 
-    def command(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", *arguments])
+    def call_it(*arguments: str, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            run()
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return command(monkeypatch, capsys, *arguments)
 
-    return command
+    return call_it
 
 
 @pytest.fixture

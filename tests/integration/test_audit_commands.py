@@ -2,23 +2,14 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import asyncpg
 import pytest
 
-from authsvc.cli import run
 from authsvc.embedded import Servers
-from authsvc.settings import PREFIX, Settings
+from tests.commands import Done, command, forget_settings
 from tests.integration.conftest import PROGRAM_SQL
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +40,14 @@ def execute(url: str, statements: str) -> None:
 @pytest.fixture
 def call(module_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Runs a command on the module's database."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    forget_settings(monkeypatch)
     monkeypatch.setenv("AUTHSVC_DATABASE_URL", module_url)
     monkeypatch.setenv("AUTHSVC_REDIS_URL", "redis://unused")
 
-    def command(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", "audit", *arguments])
-        code: str | int | None = 0
-        try:
-            run()
-        except SystemExit as ended:
-            code = ended.code
-        said = capsys.readouterr()
-        return Done(int(code or 0), said.out, said.err)
+    def call_it(*arguments: str) -> Done:
+        return command(monkeypatch, capsys, "audit", *arguments)
 
-    return command
+    return call_it
 
 
 def test_a_list_tells_what_changed_newest_first(call: Callable[..., Done]) -> None:

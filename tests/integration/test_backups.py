@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 import psutil
@@ -20,12 +20,12 @@ from authsvc.backups.plan import Policy
 from authsvc.backups.shelf import Shelf
 from authsvc.backups.take import Job, look
 from authsvc.backups.tools import Tools
-from authsvc.cli import run
 from authsvc.clock import SystemClock
 from authsvc.embedded import Servers
 from authsvc.embedded.places import wheel_bin
 from authsvc.ledger.migrate import upgrade
-from authsvc.settings import PREFIX, Settings
+from authsvc.settings import PREFIX
+from tests.commands import Done, command, forget_settings
 from tests.integration.conftest import PROGRAM_SQL
 
 # Everything that the service's own triggers and constraints would refuse.
@@ -45,16 +45,6 @@ CREATE OR REPLACE FUNCTION doubled(INTEGER) RETURNS INTEGER IMMUTABLE LANGUAGE s
 """
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 class Taken(NamedTuple):
     """Three backups, each building on the one before; before the last one, faults were put in."""
 
@@ -69,17 +59,13 @@ class Taken(NamedTuple):
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Runs `authsvc backup …` in this process."""
 
-    def command(*arguments: object, database_url: str = "postgresql://nobody@127.0.0.1:1/none") -> Done:
-        for name in Settings.model_fields:
-            monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    def call_it(*arguments: object, database_url: str = "postgresql://nobody@127.0.0.1:1/none") -> Done:
+        forget_settings(monkeypatch)
         monkeypatch.setenv("AUTHSVC_DATABASE_URL", database_url)
         monkeypatch.setenv("AUTHSVC_REDIS_URL", "redis://127.0.0.1:1/0")
-        monkeypatch.setattr(sys, "argv", ["authsvc", "backup", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run()
-        return Done(int(ended.value.code or 0), *capfd.readouterr())
+        return command(monkeypatch, capfd, "backup", *arguments)
 
-    return command
+    return call_it
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,13 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
-from authsvc.cli import run
 from authsvc.errors import NotPossible
 from authsvc.ledger import migrate
 from authsvc.ledger.audit import verify
@@ -19,7 +17,7 @@ from authsvc.ledger.privacy import work
 from authsvc.privacy.columns import SEALED, opened
 from authsvc.privacy.keys import add, read, use
 from authsvc.privacy.sealing import Sealer
-from authsvc.settings import PREFIX, Settings
+from tests.commands import Done, command, forget_settings
 from tests.integration.conftest import PROGRAM_SQL, until_waiting
 
 PEOPLE: Final = """
@@ -29,12 +27,6 @@ PEOPLE: Final = """
     INSERT INTO addresses (account_id, addressable_type, addressable_id, address_type, street_line1, city)
     VALUES (1, 'user', 11, 'billing', '1 Main Street', 'Springfield'), (1, 'account', 1, 'business', '2 Main Street', 'Ogden')
 """
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -49,24 +41,16 @@ def call(
     database_url: str, keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Done]]:
     """Runs a command on the test's database, with the small program and 1,200 people in it."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    forget_settings(monkeypatch)
     monkeypatch.setenv("AUTHSVC_DATABASE_URL", database_url)
     monkeypatch.setenv("AUTHSVC_REDIS_URL", "redis://unused")
     monkeypatch.setenv("AUTHSVC_PRIVACY_KEYS_FILE", str(keys))
 
-    def command(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", *arguments])
-        code: str | int | None = 0
-        try:
-            run()
-        except SystemExit as ended:
-            code = ended.code
-        said = capsys.readouterr()
-        return Done(int(code or 0), said.out, said.err)
+    def call_it(*arguments: str) -> Done:
+        return command(monkeypatch, capsys, *arguments)
 
     on(database_url, lambda connection: connection.execute(f"{PROGRAM_SQL}; {PEOPLE}"))
-    return command
+    return call_it
 
 
 def on(url: str, question: Callable[[asyncpg.Connection], Any]) -> Any:

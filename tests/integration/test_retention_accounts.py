@@ -4,22 +4,21 @@ import asyncio
 import inspect
 import json
 import re
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
-from authsvc.cli import retention as command
-from authsvc.cli import run
+from authsvc.cli import retention as retention_commands
 from authsvc.errors import NotFound, NotPossible, StartupRefused
 from authsvc.ledger import notices, retention
 from authsvc.ledger.queries import RETENTION_SQL
 from authsvc.settings import PREFIX
 from authsvc.v1 import types_pb2 as types
+from tests.commands import Done, command
 from tests.integration.conftest import until_waiting
 from tests.integration.test_retention import spend
 from tests.network import CLEARING, Network, counts, event
@@ -31,12 +30,6 @@ OLD: Final = 400
 IS_OLD: Final = ("audit_logs", "created_at"), ("accounts", "created_at"), ("transactions", "updated_at")
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def call(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs `authsvc retention` with these arguments."""
@@ -44,11 +37,7 @@ def call(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", "redis://unused")
 
     async def called(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", "retention", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            await asyncio.to_thread(run)
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        return await asyncio.to_thread(command, monkeypatch, capsys, "retention", *arguments)
 
     return called
 
@@ -370,7 +359,7 @@ def test_the_guide_tells_every_age_as_the_command_has_it() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
     ages = {
         name: one.default
-        for name, one in inspect.signature(command.retention).parameters.items()
+        for name, one in inspect.signature(retention_commands.retention).parameters.items()
         if type(one.default) is int
     }
     assert ages["notice_days"] == DAYS

@@ -2,25 +2,18 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import pytest
 
-from authsvc.cli import run
 from authsvc.embedded import Servers
-from authsvc.settings import PREFIX, Settings
+from authsvc.settings import PREFIX
+from tests.commands import Done, command, forget_settings
 
 NOW = datetime.now(UTC)
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +59,13 @@ def call(
             "no card has this [token]" if status == "failed" else None,
             16 if status == "failed" else 0,
         )
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    forget_settings(monkeypatch)
     monkeypatch.setenv(f"{PREFIX}BRIDGE_DATABASE_URL", module_url)
 
-    def command(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", "webhooks", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            run()
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+    def call_it(*arguments: str) -> Done:
+        return command(monkeypatch, capsys, "webhooks", *arguments)
 
-    return command
+    return call_it
 
 
 def statuses(ask: Callable[..., list[dict[str, Any]]]) -> dict[str, str]:

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import typer
 
-from authsvc.cli import ask, run
+from authsvc.cli import ask
 from authsvc.settings import PREFIX, Settings
+from tests.commands import Done, command, forget_settings
 
 COMMANDS = (
     "serve",
@@ -49,26 +49,15 @@ COMMANDS = (
 )
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Runs a command in this process, where the environment has no settings."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    forget_settings(monkeypatch)
 
-    def command(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["authsvc", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            run()
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+    def call_it(*arguments: str) -> Done:
+        return command(monkeypatch, capsys, *arguments)
 
-    return command
+    return call_it
 
 
 def test_help_lists_every_command_but_the_hidden_one(call: Callable[..., Done]) -> None:
