@@ -1,16 +1,16 @@
 """What is counted, for Prometheus. Observing never fails and never waits."""
 
 import logging
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from itertools import accumulate
+from itertools import product
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from authsvc.identity.shapes import Refusal, SignInEvent
 from authsvc.scrape import serve_registry
+from authsvc.tallies import Counts, Latencies
 from rules.reasons import LEVEL_OF_REASON, Decision, Reason
 
 _LATENCY_BUCKETS_S: Final = (
@@ -40,8 +40,16 @@ class Metrics:
     def __init__(self) -> None:
         """Each process has a registry of its own, served on its own port."""
         self.registry = CollectorRegistry()
-        self._tally = _Tally()
-        self.registry.register(self._tally)
+        self._decisions = Counts(
+            "authsvc_decisions",
+            "Decisions given.",
+            ["decision", "reason", "level"],
+            lambda key: (key[0].name, key[1].name, LEVEL_OF_REASON[key[1]].name),
+            product(Decision, Reason),
+        )
+        self._seconds = Latencies("authsvc_decision_seconds", "Receipt to answer.", _LATENCY_BUCKETS_S)
+        self.registry.register(self._decisions)
+        self.registry.register(self._seconds)
         self._replays = Counter("authsvc_replays", "Answers that were given before.", registry=self.registry)
         self._errors = Counter(
             "authsvc_errors", "Requests without a decision, by status.", ["status"], registry=self.registry
@@ -117,7 +125,8 @@ class Metrics:
 
     def decided(self, decision: Decision, reason: Reason, elapsed_s: float, *, replayed: bool) -> None:
         """An answer was given."""
-        self._tally.count(decision, reason, elapsed_s)
+        self._decisions.count((decision, reason))
+        self._seconds.observe(elapsed_s)
         if replayed:
             self._replays.inc()
 
@@ -176,35 +185,6 @@ class _Read:
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(self._name, self._text, value=self._read())
-
-    def describe(self) -> list[Any]:
-        return []
-
-
-class _Tally:
-    """Decisions and their latencies. The library's own counters take locks, which every decision would feel."""
-
-    def __init__(self) -> None:
-        self._decisions = {(decision, reason): 0 for decision in Decision for reason in Reason}
-        # The last bucket is for what is slower than every bound.
-        self._in_bucket = [0] * (len(_LATENCY_BUCKETS_S) + 1)
-        self._sum_s = 0.0
-
-    def count(self, decision: Decision, reason: Reason, elapsed_s: float) -> None:
-        self._decisions[decision, reason] += 1
-        self._in_bucket[bisect_left(_LATENCY_BUCKETS_S, elapsed_s)] += 1
-        self._sum_s += elapsed_s
-
-    def collect(self) -> Iterator[Metric]:
-        decisions = CounterMetricFamily("authsvc_decisions", "Decisions given.", labels=["decision", "reason", "level"])
-        for (decision, reason), count in self._decisions.items():
-            decisions.add_metric([decision.name, reason.name, LEVEL_OF_REASON[reason].name], count)
-        yield decisions
-        bounds = [*map(str, _LATENCY_BUCKETS_S), "+Inf"]
-        up_to = list(zip(bounds, accumulate(self._in_bucket), strict=True))
-        latencies = HistogramMetricFamily("authsvc_decision_seconds", "Receipt to answer.")
-        latencies.add_metric([], up_to, self._sum_s)
-        yield latencies
 
     def describe(self) -> list[Any]:
         return []

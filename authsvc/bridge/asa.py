@@ -4,27 +4,21 @@ Unknown keys are ignored and every field but the keys may be null or absent; wha
 Whether a merchant category, a currency or a kind can be decided is left to the engine, which names the field.
 """
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-import orjson
-
+from authsvc.bridge import fields
+from authsvc.bridge.question import Amounts, Card, EntryMode, Merchant, Money, Pos, Question, Terminal, question_in
 from authsvc.bridge.refusal import Refused
 
 EVENT_TYPE: Final = "card_authorization.approval_request"
-DEPTH_MAX: Final = 32
-_INT64_MAX: Final = 2**63 - 1
 _TRANSACTION_TOKEN_MAX: Final = 128
 _CARD_TOKEN_MAX: Final = 255
 _SHORT_TEXT_MAX: Final = 64
 _DESCRIPTOR_MAX: Final = 255
-_FIRST_YEAR, _LAST_YEAR = 1970, 9998
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
-_CODE_LENGTH: Final = 3
-_CODE: Final = re.compile(r"[A-Z]{3}")
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.DOTALL)
+_SECOND_US: Final = 1_000_000
+# What stands for a part that is not there.
+_AMOUNTS, _MONEY, _CARD, _MERCHANT = Amounts(), Money(), Card(), Merchant()
+_POS, _ENTRY_MODE, _TERMINAL = Pos(), EntryMode(), Terminal()
 KINDS: Final = frozenset(
     {
         "AUTHORIZATION",
@@ -55,7 +49,7 @@ NETWORKS: Final = frozenset({"AMEX", "INTERLINK", "MAESTRO", "MASTERCARD", "VISA
 class AsaRequest(NamedTuple):
     """What the engine is asked. `kind`, `entry_mode` and `network` are names of the contract without their prefix.
 
-    `event_token` is empty and `transacted_at` None when Lithic sent none; `amount_minor` and `hold_minor` are never
+    `event_token` is empty and `transacted_us` None when Lithic sent none; `amount_minor` and `hold_minor` are never
     negative, whatever their sign was: `kind` says which way the money goes.
     """
 
@@ -66,14 +60,15 @@ class AsaRequest(NamedTuple):
     amount_minor: int
     hold_minor: int
     currency: str
-    transacted_at: datetime | None
+    transacted_us: int | None
     merchant: dict[str, Any]
     partial_approval_capable: bool
     entry_mode: str
     network: str
 
-    def fields(self, request_id: str, transacted_at: datetime) -> dict[str, Any]:
+    def fields(self, request_id: str, transacted_us: int) -> dict[str, Any]:
         """The fields of the engine's message. The time is given, because Lithic may have sent none."""
+        seconds, rest_us = divmod(transacted_us, _SECOND_US)
         return {
             "request_id": request_id,
             "transaction_token": self.token,
@@ -82,7 +77,7 @@ class AsaRequest(NamedTuple):
             "amount_minor": self.amount_minor,
             "hold_minor": self.hold_minor,
             "currency": self.currency,
-            "transacted_at": transacted_at,
+            "transacted_at": {"seconds": seconds, "nanos": rest_us * 1_000},
             "merchant": self.merchant,
             "partial_approval_capable": self.partial_approval_capable,
             "entry_mode": f"ENTRY_MODE_{self.entry_mode}",
@@ -92,146 +87,61 @@ class AsaRequest(NamedTuple):
 
 def parse(body: bytes) -> AsaRequest:
     """The request in the body. Raises `Refused` 400 and nothing else, whatever the bytes are."""
-    said = _object_in(body)
-    if said.get("event_type") not in (None, EVENT_TYPE):
+    said = question_in(body)
+    if said.event_type not in (None, EVENT_TYPE):
         raise Refused(400, "event_type")
-    status = said.get("status")
+    status, network = said.status, said.network
     kind = status if isinstance(status, str) and status in KINDS else "UNSPECIFIED"
     currency, amount_minor, hold_minor = _money(said, kind)
-    pos = _part(said, "pos")
-    network = said.get("network")
-    mode = _part(pos, "entry_mode").get("pan")
+    pos = said.pos or _POS
+    mode = (pos.entry_mode or _ENTRY_MODE).pan
     return AsaRequest(
-        _identifier(said.get("token"), _TRANSACTION_TOKEN_MAX, "token"),
-        _text(said.get("event_token"), None),
-        _identifier(_part(said, "card").get("token"), _CARD_TOKEN_MAX, "card_token"),
+        fields.identifier(said.token, _TRANSACTION_TOKEN_MAX, "token"),
+        fields.text(said.event_token),
+        fields.identifier((said.card or _CARD).token, _CARD_TOKEN_MAX, "card_token"),
         kind,
         amount_minor,
         hold_minor,
         currency,
-        _instant(said.get("created")),
+        None if said.created is None else fields.instant_us(said.created, "created"),
         _merchant(said),
-        _part(pos, "terminal").get("partial_approval_capable") is True,
+        (pos.terminal or _TERMINAL).partial_approval_capable is True,
         ENTRY_MODES.get(mode, "UNSPECIFIED") if isinstance(mode, str) else "UNSPECIFIED",
         network if isinstance(network, str) and network in NETWORKS else "UNSPECIFIED",
     )
 
 
-def _object_in(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, "json") from error
-    if not isinstance(value, dict):
-        raise Refused(400, "not_an_object")
-    # It cannot be deeper than it has brackets, and a usual request has few: only a strange one is walked through.
-    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _is_deep(value):
-        raise Refused(400, "deep")
-    return value
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEPTH_MAX):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _part(said: Mapping[str, Any], name: str) -> dict[str, Any]:
-    part = said.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _money(said: Mapping[str, Any], kind: str) -> tuple[str, int, int]:
-    """Currency, amount and hold: of `amounts`, else of the scalars that it replaces."""
-    amounts = _part(said, "amounts")
-    cardholder, hold = _part(amounts, "cardholder"), _part(amounts, "hold")
-    currency = _code(cardholder.get("currency")) or _code(said.get("cardholder_currency"))
-    amount = _first_minor(cardholder.get("amount"), said.get("authorization_amount"), said.get("amount"))
+def _money(said: Question, kind: str) -> tuple[str, int, int]:
+    """Currency, amount and hold: of `amounts`, else of the scalars that it replaces. Their sign is left out."""
+    amounts = said.amounts or _AMOUNTS
+    cardholder, hold = amounts.cardholder or _MONEY, amounts.hold or _MONEY
+    currency = fields.code(cardholder.currency, said.cardholder_currency)
+    amount = fields.amount_minor(cardholder.amount, said.authorization_amount, said.amount)
     if amount is None:
         if kind != "BALANCE_INQUIRY":
             raise Refused(400, "amount")
         amount = 0
-    hold_minor = _first_minor(hold.get("amount"))
+    hold_minor = fields.amount_minor(hold.amount)
     if kind != "AUTHORIZATION" or hold_minor is None:
         # Of a single message the money moves at once: a hold would move more than was asked.
-        return currency, amount, 0
-    if _code(hold.get("currency")) not in ("", currency):
+        return currency, abs(amount), 0
+    if fields.code(hold.currency) not in ("", currency):
         raise Refused(400, "currency")
-    return currency, amount, hold_minor
+    return currency, abs(amount), abs(hold_minor)
 
 
-def _first_minor(*values: Any) -> int | None:
-    """The first that is there, without its sign. An amount that is no integer of 64 bits is refused, never rounded."""
-    for value in values:
-        if value is None:
-            continue
-        if type(value) is not int or abs(value) > _INT64_MAX:
-            raise Refused(400, "amount")
-        return abs(value)
-    return None
-
-
-def _merchant(said: Mapping[str, Any]) -> dict[str, Any]:
-    merchant, paid = _part(said, "merchant"), _part(_part(said, "amounts"), "merchant")
-    fields: dict[str, Any] = {
-        "acceptor_id": _text(merchant.get("acceptor_id"), _SHORT_TEXT_MAX),
-        "descriptor": _text(merchant.get("descriptor"), _DESCRIPTOR_MAX),
-        "mcc": _text(merchant.get("mcc"), _SHORT_TEXT_MAX),
-        "city": _text(merchant.get("city"), _SHORT_TEXT_MAX),
-        "state": _text(merchant.get("state"), _SHORT_TEXT_MAX),
-        "country": _code(merchant.get("country")),
-        "currency": _code(paid.get("currency")) or _code(said.get("merchant_currency")),
+def _merchant(said: Question) -> dict[str, Any]:
+    merchant, paid = said.merchant or _MERCHANT, (said.amounts or _AMOUNTS).merchant or _MONEY
+    told: dict[str, Any] = {
+        "acceptor_id": fields.text(merchant.acceptor_id, _SHORT_TEXT_MAX),
+        "descriptor": fields.text(merchant.descriptor, _DESCRIPTOR_MAX),
+        "mcc": fields.text(merchant.mcc, _SHORT_TEXT_MAX),
+        "city": fields.text(merchant.city, _SHORT_TEXT_MAX),
+        "state": fields.text(merchant.state, _SHORT_TEXT_MAX),
+        "country": fields.code(merchant.country),
+        "currency": fields.code(paid.currency, said.merchant_currency),
     }
-    amount_minor = _first_minor(paid.get("amount"), said.get("merchant_amount"))
+    amount_minor = fields.amount_minor(paid.amount, said.merchant_amount)
     if amount_minor is not None:
-        fields["amount_minor"] = amount_minor
-    return fields
-
-
-def _text(value: Any, length_max: int | None) -> str:
-    """Without control characters and padding, cut to what the engine takes; empty when it is no text."""
-    if not isinstance(value, str):
-        return ""
-    # Printable text, which nearly all is, holds no control characters: the look costs less than the pattern.
-    clean = value if value.isprintable() else _CONTROL.sub("", value)
-    return clean.strip()[:length_max].rstrip()
-
-
-def _code(value: Any) -> str:
-    """A code of three capital letters, or nothing."""
-    if not isinstance(value, str):
-        return ""
-    if len(value) == _CODE_LENGTH and value.isascii() and value.isalpha() and value.isupper():
-        return value
-    code = _text(value, None)
-    return code if _CODE.fullmatch(code) else ""
-
-
-def _identifier(value: Any, length_max: int, why: str) -> str:
-    if isinstance(value, str) and 0 < len(value) <= length_max and value.isascii() and value.isprintable():
-        return value
-    raise Refused(400, why)
-
-
-def _instant(value: Any) -> datetime | None:
-    """The instant of an RFC 3339 text, None when there is none. Without an offset it is UTC, as Lithic says."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
-        raise Refused(400, "created")
-    try:
-        at = datetime.fromisoformat(value.upper())
-    except ValueError as error:
-        raise Refused(400, "created") from error
-    # What the engine takes, less a day or a year at the edges that no zone can push it over.
-    if not _FIRST_YEAR < at.year <= _LAST_YEAR:
-        raise Refused(400, "created")
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        told["amount_minor"] = abs(amount_minor)
+    return told

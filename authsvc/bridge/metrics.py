@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from authsvc.scrape import serve_registry
+from authsvc.tallies import Counts, Latencies
 
 # From an idle worker's wake-up to the day on which a card is imported at last.
 _LAG_BUCKETS_S: Final = (
@@ -89,14 +90,13 @@ class BridgeMetrics:
     def __init__(self) -> None:
         """All at zero."""
         self.registry = CollectorRegistry()
-        self._answers = Counter(
+        self._answers = Counts[tuple[str, str]](
             "authsvc_bridge_answers",
             "Decisions told to Lithic, repeated ones included.",
             ["result", "reason"],
-            registry=self.registry,
+            lambda labels: labels,
         )
-        # Finding a label costs more than counting.
-        self._told: dict[tuple[str, str], Counter] = {}
+        self.registry.register(self._answers)
         self._fallbacks = Counter(
             "authsvc_bridge_fallbacks",
             "Answers without a decision of the engine, by why there was none.",
@@ -121,21 +121,16 @@ class BridgeMetrics:
         self._refused = Counter(
             "authsvc_bridge_refused", "Calls that got an HTTP error.", ["status", "why"], registry=self.registry
         )
-        self._seconds = Histogram(
-            "authsvc_bridge_answer_seconds",
-            "Receipt to answer, fallbacks included.",
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
+        self._seconds = Latencies(
+            "authsvc_bridge_answer_seconds", "Receipt to answer, fallbacks included.", _LATENCY_BUCKETS_S
         )
+        self.registry.register(self._seconds)
         self.webhooks = WebhookMetrics(self.registry)
         ProcessCollector(registry=self.registry)
 
     def answered(self, result: str, reason: str, elapsed_s: float) -> None:
         """A decision was told."""
-        told = self._told.get((result, reason))
-        if told is None:
-            told = self._told[result, reason] = self._answers.labels(result, reason)
-        told.inc()
+        self._answers.count((result, reason))
         self._seconds.observe(elapsed_s)
 
     def fell_back(self, status: str, elapsed_s: float, *, uncertain: bool) -> None:

@@ -3,7 +3,6 @@
 import logging
 import traceback
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from authsvc.bridge import answers, asa, signature
@@ -19,7 +18,6 @@ from rules.reasons import Decision, Reason
 _UNDECIDED: Final = frozenset({"ALREADY_EXISTS", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
 _DECISIONS: Final = {int(decision): decision for decision in Decision}
 _REASONS: Final = {int(reason): reason for reason in Reason}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
 
 
@@ -67,8 +65,8 @@ class Responder:
             signature.verify(body, headers, self._secrets, self._clock.now_us() // 1_000_000)
 
     def _message(self, request: asa.AsaRequest, key: str) -> Any:
-        at = request.transacted_at or _EPOCH + timedelta(microseconds=self._keys.time_us_of(key))
-        return self._client.request(**request.fields(key, at))
+        at_us = request.transacted_us
+        return self._client.request(**request.fields(key, self._keys.time_us_of(key) if at_us is None else at_us))
 
     async def _ask(self, message: Any) -> answers.Outcome:
         said = await self._client.authorize(message, timeout_s=self._deadline_s)

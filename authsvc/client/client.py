@@ -181,10 +181,12 @@ class AuthorizationClient(HistoryCalls):
     def request(self, **fields: Any) -> pb.AuthorizeRequest:
         """A message from its fields, nested ones as dictionaries, values of enumerations by name or number.
 
-        Left out: `request_id` is a new UUID, `transacted_at` (a datetime with a zone) is now, `kind` is
-        KIND_AUTHORIZATION, `currency` is USD.
+        Left out: `request_id` is a new UUID, `transacted_at` (a datetime with a zone, or a timestamp's fields) is now,
+        `kind` is KIND_AUTHORIZATION, `currency` is USD.
         """
-        fields["transacted_at"] = self._stamp(fields.get("transacted_at"))
+        at = fields.get("transacted_at")
+        if at is None or isinstance(at, datetime):
+            fields["transacted_at"] = self._stamp(at)
         if "request_id" not in fields:
             fields["request_id"] = str(uuid.uuid4())
         fields.setdefault("kind", "KIND_AUTHORIZATION")

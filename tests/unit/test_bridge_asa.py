@@ -1,7 +1,7 @@
 """Reading Lithic's request: what is taken from where, what is forgiven, what is refused; and whatever bytes may come."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc import codec
-from authsvc.bridge.asa import DEPTH_MAX, ENTRY_MODES, KINDS, NETWORKS, AsaRequest, parse
+from authsvc.bridge import question
+from authsvc.bridge.asa import ENTRY_MODES, KINDS, NETWORKS, AsaRequest, parse
+from authsvc.bridge.fields import DEPTH_MAX
 from authsvc.bridge.refusal import Refused
 from authsvc.client import AuthorizationClient
 from authsvc.errors import InvalidRequest
@@ -19,7 +21,7 @@ from authsvc.v1 import types_pb2 as types
 from tests.case_files import unix_us
 from tests.lithic import TOKEN, asa_request, encoded
 
-NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
+NOON_US = unix_us(datetime(2025, 11, 20, 12, tzinfo=UTC))
 CLIENT = AuthorizationClient("nowhere:1")
 KEY_FIELDS = {("token",), ("card",), ("card", "token")}
 # What the engine is left to refuse.
@@ -65,7 +67,7 @@ def test_a_full_request_is_read() -> None:
         amount_minor=1_250,
         hold_minor=1_250,
         currency="USD",
-        transacted_at=NOON,
+        transacted_us=NOON_US,
         merchant={
             "acceptor_id": "ACCEPTOR-0001",
             "descriptor": "BISTRO NINE",
@@ -83,8 +85,8 @@ def test_a_full_request_is_read() -> None:
 
 
 def test_the_engine_takes_what_was_read() -> None:
-    message = CLIENT.request(**read(partial=True).fields("event:1", NOON))
-    request = codec.request_of(message, unix_us(NOON))
+    message = CLIENT.request(**read(partial=True).fields("event:1", NOON_US))
+    request = codec.request_of(message, NOON_US)
     assert (request.request_id, request.transaction_token, request.card_token) == ("event:1", TOKEN, "card_demo_open")
     assert (request.currency, request.mcc, request.entry_mode, request.network) == ("USD", "5812", "CHIP", "VISA")
     assert request.partial_approval_capable
@@ -143,9 +145,9 @@ def test_the_five_statuses_are_the_kinds_of_the_contract() -> None:
 
 @pytest.mark.parametrize("status", [None, "QUASI_CASH", 5, ["AUTHORIZATION"]])
 def test_a_status_that_is_not_known_is_left_to_the_engine_to_refuse(status: object) -> None:
-    message = CLIENT.request(**parse(changed(("status",), status)).fields("event:1", NOON))
+    message = CLIENT.request(**parse(changed(("status",), status)).fields("event:1", NOON_US))
     with pytest.raises(InvalidRequest, match="kind"):
-        codec.request_of(message, unix_us(NOON))
+        codec.request_of(message, NOON_US)
 
 
 AMOUNTS = [("amounts", "cardholder", "amount"), ("amounts", "hold", "amount"), ("amounts", "merchant", "amount")]
@@ -188,16 +190,16 @@ def test_texts_are_trimmed_cleaned_and_cut_to_what_the_engine_takes() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("2025-11-20T12:00:00Z", NOON),
-        ("2025-11-20t12:00:00z", NOON),
-        ("2025-11-20T12:00:00", NOON),
-        ("2025-11-20T13:00:00+01:00", NOON),
-        ("2025-11-20T12:00:00.250000Z", NOON.replace(microsecond=250_000)),
+        ("2025-11-20T12:00:00Z", NOON_US),
+        ("2025-11-20t12:00:00z", NOON_US),
+        ("2025-11-20T12:00:00", NOON_US),
+        ("2025-11-20T13:00:00+01:00", NOON_US),
+        ("2025-11-20T12:00:00.250000Z", NOON_US + 250_000),
         (None, None),
     ],
 )
-def test_the_time_is_read_and_is_utc_when_it_does_not_say(text: str | None, expected: datetime | None) -> None:
-    assert parse(changed(("created",), text)).transacted_at == expected
+def test_the_time_is_read_and_is_utc_when_it_does_not_say(text: str | None, expected: int | None) -> None:
+    assert parse(changed(("created",), text)).transacted_us == expected
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,8 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    # No larger ones: with a digit more they could be too large for JSON, which is not told where they are skipped.
+    | st.floats(-1e100, 1e100)
     | st.text(st.characters(exclude_categories=["Cs"]))
 )
 JSON = st.recursive(
@@ -301,12 +304,41 @@ def engine_takes_or_names_its_field(body: bytes) -> bool:
     request = read_or_refused(body)
     if request is None:
         return True
-    message = CLIENT.request(**request.fields("event:1", request.transacted_at or NOON))
+    message = CLIENT.request(**request.fields("event:1", request.transacted_us or NOON_US))
     try:
-        codec.request_of(message, unix_us(NOON))
+        codec.request_of(message, NOON_US)
     except InvalidRequest as error:
         return error.field in ENGINES
     return True
+
+
+def encoded_with(changes: list[tuple[tuple[str, ...], Any]]) -> bytes:
+    body = copy.deepcopy(asa_request())
+    for path, value in changes:
+        part: Any = body
+        for name in path[:-1]:
+            part = part.get(name) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            part[path[-1]] = value
+    return orjson.dumps(body)
+
+
+def read_by(reader: Callable[[bytes], object], body: bytes) -> object:
+    try:
+        return reader(body)
+    except Refused as refused:
+        return refused.why
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATHS), JSON), max_size=4), st.data())
+def test_both_readers_read_the_same(changes: list[tuple[tuple[str, ...], Any]], data: st.DataObject) -> None:
+    """The one that knows the names, and the one behind it, which is forced by a key that is not ASCII."""
+    text = encoded_with(changes)
+    cut = data.draw(st.integers(0, len(text) - 1))
+    torn = text[:cut] + text[cut + data.draw(st.integers(1, 3)) :]
+    for body in (text, torn):
+        other = body.replace(b"{", '{"ü": null, '.encode(), 1)
+        assert read_by(question.question_in, body) == read_by(question.question_in, other)
 
 
 @given(st.binary(max_size=200) | JSON.map(orjson.dumps))
@@ -318,11 +350,4 @@ def test_random_bytes_and_json_are_refused_or_read_and_nothing_else(body: bytes)
 def test_a_request_with_anything_anywhere_is_refused_or_read_and_nothing_else(
     changes: list[tuple[tuple[str, ...], Any]],
 ) -> None:
-    body = copy.deepcopy(asa_request())
-    for path, value in changes:
-        part: Any = body
-        for name in path[:-1]:
-            part = part.get(name) if isinstance(part, dict) else None
-        if isinstance(part, dict):
-            part[path[-1]] = value
-    assert engine_takes_or_names_its_field(orjson.dumps(body))
+    assert engine_takes_or_names_its_field(encoded_with(changes))

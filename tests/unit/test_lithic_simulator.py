@@ -24,6 +24,7 @@ from authsvc.lithic_simulator.swipes import Swipe, swipe_of
 from authsvc.lithic_simulator.tally import NO_ANSWER, Tally
 from authsvc.seed import PURPOSES
 from rules.lifecycle import Event, EventKind, state_of
+from tests.case_files import unix_us
 from tests.lithic import OTHER_SECRET, SECRET
 
 AT = datetime(2026, 5, 20, 17, 42, 9, 12, tzinfo=UTC)
@@ -96,7 +97,7 @@ def test_a_question_is_read_by_the_bridge_as_it_was_meant() -> None:
         assert (read.token, read.event_token, read.card_token) == (one.token, one.event_token or "", one.card_token)
         assert (read.kind, read.amount_minor, read.currency) == (one.kind, one.amount_minor, "USD")
         assert max(read.hold_minor, read.amount_minor) == one.hold_minor
-        assert (read.transacted_at, read.network) == (one.created, one.network)
+        assert (read.transacted_us, read.network) == (unix_us(one.created), one.network)
         assert read.entry_mode != "UNSPECIFIED"
 
 
