@@ -30,22 +30,25 @@ FROM transaction_events WHERE event_id = ANY($1::text[])
 -- name: groups
 -- Every decision of the transactions named: by id ($1) or by the network's token ($2), with those that share card and token.
 -- $3: only of these accounts (NULL: of any), because only theirs are locked. Columns are read by their places.
-WITH named AS (
-    SELECT id, transaction_date, card_id, lithic_transaction_token AS token FROM transactions WHERE id = ANY($1::bigint[])
-    UNION
-    SELECT id, transaction_date, card_id, lithic_transaction_token FROM transactions
-    WHERE lithic_transaction_token = ANY($2::text[])
-), whole AS (
-    SELECT id, transaction_date FROM named
-    UNION
-    SELECT t.id, t.transaction_date FROM (SELECT DISTINCT card_id, token FROM named WHERE token IS NOT NULL) AS n
-    JOIN transactions t ON t.lithic_transaction_token = n.token AND t.card_id = n.card_id
+--
+-- Accounts are a filter at the end, and each way to the rows is a subquery of its own, which the planner cannot turn round:
+-- in a month that was never analysed it would read an account's transactions, or all, to find the few that are named.
+WITH by_id AS MATERIALIZED (
+    SELECT * FROM transactions WHERE id = ANY($1::bigint[])
+), found AS MATERIALIZED (
+    SELECT * FROM by_id
+    UNION ALL
+    SELECT t.* FROM by_id CROSS JOIN LATERAL (
+        SELECT * FROM transactions AS other
+        WHERE other.lithic_transaction_token = by_id.lithic_transaction_token AND other.card_id = by_id.card_id OFFSET 0
+    ) AS t
+    UNION ALL
+    SELECT * FROM transactions WHERE lithic_transaction_token = ANY($2::text[])
 )
-SELECT t.account_id, t.card_id, c.lithic_card_token, t.lithic_transaction_token, t.currency, t.id, t.transaction_date,
-    t.kind, t.declined_reason, t.is_decided, t.happened_at, t.spending_profile_id, t.approved_minor, t.held_minor,
-    t.settled_minor, t.credited_minor, t.status
-FROM whole JOIN transactions t ON t.id = whole.id AND t.transaction_date = whole.transaction_date
-JOIN cards c ON c.id = t.card_id
+SELECT DISTINCT ON (t.id) t.account_id, t.card_id, c.lithic_card_token, t.lithic_transaction_token, t.currency, t.id,
+    t.transaction_date, t.kind, t.declined_reason, t.is_decided, t.happened_at, t.spending_profile_id, t.approved_minor,
+    t.held_minor, t.settled_minor, t.credited_minor, t.status
+FROM found AS t JOIN cards c ON c.id = t.card_id
 WHERE $3::int[] IS NULL OR t.account_id = ANY($3::int[])
 ORDER BY t.id
 

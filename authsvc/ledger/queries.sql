@@ -4,6 +4,9 @@
 --
 -- $1: the rows, separated by chr(30), their fields by chr(31); no field holds control characters. An empty field is NULL.
 -- $2: the accounts of the rows.
+--
+-- What is looked up in `keys` has the form of a value ("is true", "case"), not of a condition: the planner takes the batch
+-- for a single row, and would join by comparing every row with every key. A value is looked up in a hash table.
 WITH lines AS MATERIALIZED (
     SELECT string_to_array(line, chr(31), '') AS f, position
     FROM unnest(string_to_array($1::text, chr(30))) WITH ORDINALITY AS split (line, position)
@@ -43,7 +46,7 @@ WITH lines AS MATERIALIZED (
         transaction_date, happened_at, credited_minor
     )
     SELECT
-        valid.id, account_id, card_id, user_id, profile_id, request_id, transaction_token, kind,
+        id, account_id, card_id, user_id, profile_id, request_id, transaction_token, kind,
         CASE kind
             WHEN 'AUTHORIZATION' THEN 'AUTHORIZATION' WHEN 'FINANCIAL_AUTHORIZATION' THEN 'AUTHORIZATION'
             WHEN 'BALANCE_INQUIRY' THEN 'BALANCE_INQUIRY' ELSE 'REFUND'
@@ -57,7 +60,7 @@ WITH lines AS MATERIALIZED (
         merchant_id, merchant_name, mcc, city, state, country, merchant_amount_minor, merchant_currency, entry_mode, network,
         config_version, counter_epoch, explanation::jsonb, transaction_date, happened_at,
         CASE WHEN kind = 'FINANCIAL_CREDIT_AUTHORIZATION' THEN approved_minor ELSE 0 END
-    FROM valid JOIN keys ON keys.transaction_id = valid.id
+    FROM valid WHERE (id IN (SELECT transaction_id FROM keys)) IS TRUE
 ), told AS MATERIALIZED (
     SELECT authsvc_spoken_of(asked.tokens) AS token
     FROM (SELECT array_agg(transaction_token) AS tokens FROM valid WHERE transaction_token IS NOT NULL) AS asked
@@ -65,13 +68,15 @@ WITH lines AS MATERIALIZED (
 ), overtaken AS (
     -- The network spoke of these transactions before: what happened later must have the last word.
     INSERT INTO overtaken_decisions (transaction_id)
-    SELECT valid.id FROM valid JOIN keys ON keys.transaction_id = valid.id JOIN told ON told.token = valid.transaction_token
+    SELECT valid.id FROM valid JOIN told ON told.token = valid.transaction_token
+    WHERE (valid.id IN (SELECT transaction_id FROM keys)) IS TRUE
     ON CONFLICT DO NOTHING
 )
-SELECT keys.transaction_id, current.config_version, current.counter_epoch
+SELECT
+    CASE WHEN valid.id IN (SELECT transaction_id FROM keys) THEN valid.id END AS transaction_id,
+    current.config_version, current.counter_epoch
 FROM input LEFT JOIN current ON current.id = input.account_id
 LEFT JOIN valid ON valid.position = input.position
-LEFT JOIN keys ON keys.transaction_id = valid.id
 ORDER BY input.position
 
 -- name: lock_for_posting

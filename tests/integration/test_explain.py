@@ -12,7 +12,8 @@ import pytest
 from authsvc.embedded import Servers
 from authsvc.ledger.history import STATEMENTS, page_query, sums_query
 from authsvc.ledger.partitions import create_ahead
-from authsvc.ledger.queries import SQL
+from authsvc.ledger.queries import EVENTS_SQL, SQL
+from authsvc.ledger.store import FIELD_SEPARATOR, ROW_SEPARATOR
 from loader.source import BY_TOKEN
 
 # 100 accounts of 20 cards each, 40,000 transactions over four months; each table has rows enough to make a scan dear.
@@ -167,6 +168,51 @@ async def test_what_the_engine_asks_uses_the_indexes_made_for_it(traffic: asyncp
     scanned = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
     assert [table for table in scanned if table.startswith(LARGE)] == []
     assert indexes <= {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+async def _compared_in_vain(connection: asyncpg.Connection, query: str, *arguments: object) -> int:
+    """The most rows that a join of the statement threw away, whichever way it is planned; nothing of it stays."""
+    worst = 0
+    await connection.execute(f"PREPARE batch AS {query}")
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        await connection.execute("SAVEPOINT asked")
+        nodes = await _plan(connection, f"EXECUTE batch ({', '.join(_literal(argument) for argument in arguments)})")
+        await connection.execute("ROLLBACK TO asked")
+        worst = max(worst, *(node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for node in nodes))
+    return worst
+
+
+@pytest.fixture
+async def draft(traffic: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """The connection, in a transaction that leaves nothing."""
+    transaction = traffic.transaction()
+    await transaction.start()
+    yield traffic
+    await transaction.rollback()
+
+
+# A row as the service writes it, of a card of the data above.
+NEW_ROW = (
+    "new-{card} 00 {account} {card} {card} - 1 1 AUTHORIZATION - 100 100 100 0 USD 100 new-token-{card}"
+    " - - 5812 - - - - - CHIP VISA [] 1772323200000000 -"
+)
+
+
+async def test_a_batch_of_decisions_is_not_compared_row_by_row(draft: asyncpg.Connection) -> None:
+    cards = range(1, 301)
+    rows = [NEW_ROW.format(card=card, account=1 + card % 100).replace("-", "") for card in cards]
+    lines = ROW_SEPARATOR.join(rows).replace(" ", FIELD_SEPARATOR)
+    assert await _compared_in_vain(draft, SQL["record"], lines, list(range(1, 101))) <= len(cards)
+
+
+async def test_messages_find_their_transactions_by_name_and_not_by_account(draft: asyncpg.Connection) -> None:
+    # As in a month that nobody has analysed yet.
+    await draft.execute("DELETE FROM pg_statistic WHERE starelid::regclass::text LIKE 'transactions_2026%'")
+    await draft.execute("UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relname LIKE 'transactions_2026%'")
+    await draft.execute(EVENTS_SQL["plan_by_index"])
+    tokens = [f"token-{number}" for number in range(5, 40_000, 100)]
+    assert await _compared_in_vain(draft, EVENTS_SQL["groups"], [], tokens, [7]) <= len(tokens)
 
 
 async def test_a_window_reads_only_the_partitions_it_touches(traffic: asyncpg.Connection) -> None:
