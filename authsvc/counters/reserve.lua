@@ -50,19 +50,19 @@ local function least_room(values, amount, enforced, caps)
   return room
 end
 
-local function exact(number)
-  -- Lua writes 14 digits of a number; a counter may have more.
+local function text_of(number)
+  -- Lua writes 14 digits of a number; a counter may have more. The server itself writes all that a command is given.
   if number < 1e14 and number > -1e14 then return number end
   return string.format('%.0f', number)
 end
 
 local function move(counters, values, fields, moved, posts)
-  local changes = {posts and 'b' or 'h', exact(posts and values[2] - moved or values[3] + moved)}
+  local command = {'HSET', counters, posts and 'b' or 'h', posts and values[2] - moved or values[3] + moved}
   for i = 4, #fields do
-    changes[#changes + 1] = fields[i]
-    changes[#changes + 1] = exact(values[i] + moved)
+    command[2 * i - 3] = fields[i]
+    command[2 * i - 2] = values[i] + moved
   end
-  call('HSET', counters, unpack(changes))
+  call(unpack(command))
 end
 
 local function decide(ask)
@@ -80,6 +80,7 @@ local function decide(ask)
   end
   local lacking = missing(values, epoch)
   if lacking then return lacking end
+  local before = table.concat(values, ' ', 2)
   for i = 2, #values do values[i] = tonumber(values[i]) end
   local room = least_room(values, amount, flags >= 8, caps)
   local moved = 0
@@ -88,9 +89,7 @@ local function decide(ask)
     -- Pending without a record: it was forgotten while nobody could tell its fate. The counters hold it, for whom?
     if call('ZADD', pending, now_ms, values[1] .. ':' .. name) == 0 then return {0, 0, 1} end
     move(counters, values, fields, moved, floor(flags / 4) % 2 == 1)
-    local figures = {1, exact(moved)}
-    for i = 2, #values do figures[#figures + 1] = exact(values[i]) end
-    call('SET', record_key, table.concat(figures, ' '), 'PX', record_ms)
+    call('SET', record_key, '1 ' .. text_of(moved) .. ' ' .. before, 'PX', record_ms)
   end
   return {1, epoch, moved, unpack(values, 2)}
 end
