@@ -66,7 +66,8 @@ async def everything(running: Running) -> tuple[object, ...]:
 
 async def spent(running: Running) -> tuple[object, ...]:
     """What declines must not move: holds, settlements, balances."""
-    holds = await running.database.fetchrow("SELECT sum(held_minor), sum(settled_minor) FROM transactions")
+    sums = "coalesce(sum(held_minor), 0), coalesce(sum(settled_minor), 0)"
+    holds = await running.database.fetchrow(f"SELECT {sums} FROM transactions")
     return tuple(holds), (await running.recorded())[2]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from math import ceil
 from typing import Final, NamedTuple
 
 from authsvc.client.failures import ClientError, error_named, error_of, translated
@@ -14,28 +15,54 @@ TOGETHER_MAX: Final = 256
 TOGETHER_BYTES_MAX: Final = 262_144
 # Whose time is up at about the same time may share a call, which has one deadline.
 SAME_TIME_S: Final = 0.1
+# Nobody is told that the time is up later than a tick after it was.
+TICKS_PER_S: Final = 128
 # A call that has no answer after this time is held up by something that need not hold up others.
 SLOW_S: Final = 0.1
 
 
+_Answer = asyncio.Future[pb.AuthorizeResponse]
+
+
 class _Waiting(NamedTuple):
-    """`timer` ends the wait at `until_s`."""
+    """`together` are the answers whose time is up with this one's."""
 
     request: pb.AuthorizeRequest
     size: int
     until_s: float
-    answer: asyncio.Future[pb.AuthorizeResponse]
-    timer: asyncio.TimerHandle
+    answer: _Answer
+    together: set[_Answer]
 
     def tell(self, response: pb.AuthorizeResponse) -> None:
-        self.timer.cancel()
+        self.together.discard(self.answer)
         if not self.answer.done():
             self.answer.set_result(response)
 
     def refuse(self, error: ClientError) -> None:
-        self.timer.cancel()
+        self.together.discard(self.answer)
         if not self.answer.done():
             self.answer.set_exception(error)
+
+
+class _Deadlines:
+    """Ends waits whose time is up. A timer for each wait would cost as much as the rest of asking: they share them."""
+
+    def __init__(self) -> None:
+        self._by_tick: dict[int, set[_Answer]] = {}
+
+    def together(self, until_s: float) -> set[_Answer]:
+        """Those who end at that time of the loop's clock, or less than a tick after it: add to them."""
+        tick = ceil(until_s * TICKS_PER_S)
+        answers = self._by_tick.get(tick)
+        if answers is None:
+            answers = self._by_tick[tick] = set()
+            asyncio.get_running_loop().call_at(tick / TICKS_PER_S, self._end, tick)
+        return answers
+
+    def _end(self, tick: int) -> None:
+        for answer in self._by_tick.pop(tick):
+            if not answer.done():
+                answer.set_exception(TimeoutError())
 
 
 class Departures:
@@ -46,6 +73,7 @@ class Departures:
         self._lanes = lanes
         self._metadata = metadata
         self._queue: deque[_Waiting] = deque()
+        self._deadlines = _Deadlines()
         self._is_called = False
         self._under_way: set[asyncio.Task[None]] = set()
         # The loop keeps only weak references to tasks: hold them until they end.
@@ -57,8 +85,10 @@ class Departures:
         After UNAVAILABLE and after TimeoutError the request may have been decided or not.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[pb.AuthorizeResponse] = loop.create_future()
-        self._queue.append(_Waiting(request, size, until_s, answer, loop.call_at(until_s, _give_up, answer)))
+        answer: _Answer = loop.create_future()
+        together = self._deadlines.together(until_s)
+        together.add(answer)
+        self._queue.append(_Waiting(request, size, until_s, answer, together))
         self._call()
         return answer
 
@@ -93,7 +123,7 @@ class Departures:
                 break
             self._queue.popleft()
             if one.answer.done():
-                one.timer.cancel()
+                one.together.discard(one.answer)
             else:
                 group.append(one)
         return group
@@ -158,8 +188,3 @@ class Departures:
 def _preference(lane: Lane) -> tuple[bool, int]:
     """Connected ones first, then idle ones."""
     return not lane.is_connected(), lane.calls
-
-
-def _give_up(answer: asyncio.Future[pb.AuthorizeResponse]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())

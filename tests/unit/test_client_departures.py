@@ -145,3 +145,33 @@ async def test_who_gave_up_before_leaving_is_not_asked_for() -> None:
         gone.cancel()
         assert (await staying).request_id == "staying"
         assert service.calls == [["staying"]]
+
+
+async def test_each_is_told_that_its_own_time_is_up_and_none_before() -> None:
+    async with talking() as (client, service):
+        loop = asyncio.get_running_loop()
+        ended: list[float] = []
+
+        async def wait(timeout_s: float) -> None:
+            started_s = loop.time()
+            with pytest.raises(DeadlineExceeded):
+                await client.authorize(card_token="held", timeout_s=timeout_s)
+            # The loop's timers are exact to a millisecond.
+            assert loop.time() - started_s > timeout_s - 0.002
+            ended.append(timeout_s)
+
+        await asyncio.gather(*(wait(timeout_s) for timeout_s in (0.6, 0.2, 0.4)))
+        assert ended == [0.2, 0.4, 0.6]
+        assert not service.gate.is_set()
+
+
+async def test_an_answer_is_not_kept_until_its_time_would_have_been_up() -> None:
+    deadlines = departures_module._Deadlines()
+    until_s = asyncio.get_running_loop().time() + WAIT_S
+    answer: asyncio.Future[pb.AuthorizeResponse] = asyncio.get_running_loop().create_future()
+    together = deadlines.together(until_s)
+    together.add(answer)
+    assert deadlines.together(until_s) is together
+    waiting = departures_module._Waiting(pb.AuthorizeRequest(), 0, until_s, answer, together)
+    waiting.tell(pb.AuthorizeResponse(request_id="told"))
+    assert (together, answer.result().request_id) == (set(), "told")
