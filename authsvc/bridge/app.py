@@ -1,6 +1,6 @@
 """The HTTP side: which calls are taken, how large they may be, and what those that are not are told."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 import orjson
@@ -24,6 +24,7 @@ EVENTS_PATH: Final = "/lithic/events"
 _READ: Final = {name.encode(): name for name in ("content-type", "content-length", *signature.HEADERS)}
 _READY_WITHIN_S: Final = 1.0
 _JSON: Final = "application/json"
+_JSON_HEADER: Final = (b"content-type", _JSON.encode())
 
 
 def app_of(
@@ -33,12 +34,11 @@ def app_of(
     questions = Questions(responder, metrics)
     whole = _framework(questions, client, metrics, inbox)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # The framework's way to a handler costs as much as reading and verifying the question.
         if scope["type"] == "http" and scope["path"] == ASA_PATH and scope["method"] == "POST":
-            await questions(scope, receive, send)
-        else:
-            await whole(scope, receive, send)
+            return questions(scope, receive, send)
+        return whole(scope, receive, send)
 
     return app
 
@@ -53,16 +53,19 @@ class Questions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
-        # Of a header that comes twice the first one counts, as in the framework.
-        given = dict(reversed(scope["headers"]))
-        headers = {name: given[raw].decode("latin-1") for raw, name in _READ.items() if raw in given}
+        headers: dict[str, str] = {}
+        for raw, value in scope["headers"]:
+            name = _READ.get(raw)
+            # Of a header that comes twice the first one counts, as in the framework.
+            if name is not None and name not in headers:
+                headers[name] = value.decode("latin-1")
         status = 200
         try:
             answer = await self._responder.answer(await _body_of(headers, receive), headers)
         except Refused as refused:
             self._metrics.refused(refused.status, refused.why)
             status, answer = refused.status, orjson.dumps({"error": str(refused)})
-        told = [(b"content-length", b"%d" % len(answer)), (b"content-type", _JSON.encode())]
+        told = [(b"content-length", b"%d" % len(answer)), _JSON_HEADER]
         await send({"type": "http.response.start", "status": status, "headers": told})
         await send({"type": "http.response.body", "body": answer})
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import UTC
+from math import inf
 from typing import Any, Final
 
 from cachetools import TTLCache
@@ -37,15 +38,21 @@ class LateDecisions:
         self._client = client
         self._metrics = metrics
         self._given_up: TTLCache[str, None] = TTLCache(_REMEMBERED_MAX, _REMEMBERED_S, timer=clock.monotonic_s)
+        self._clock = clock
+        self._last_s = -inf
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def is_given_up(self, key: str) -> bool:
-        """True when Lithic was told no already: a repeat of the call must hear the same, whatever was decided since."""
-        return key in self._given_up
+    def is_given_up(self, key: str, now_s: float) -> bool:
+        """True when Lithic was told no already: a repeat of the call must hear the same, whatever was decided since.
+
+        `now_s` is monotonic. Most of the time nothing was given up of late, and nothing has to be looked up.
+        """
+        return now_s - self._last_s <= _REMEMBERED_S and key in self._given_up
 
     def give_up(self, key: str, message: Any) -> None:
         """Lithic has been told no. `message` may have been decided all the same, or may still be."""
         self._given_up[key] = None
+        self._last_s = self._clock.monotonic_s()
         if len(self._tasks) >= _AT_ONCE_MAX:
             self._unsettled(key, "too many at once")
             return

@@ -118,6 +118,7 @@ def server_of(app: ASGIApp, drain_s: int) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             app,
+            interface="asgi3",
             http="httptools",
             ws="none",
             lifespan="off",

@@ -42,7 +42,7 @@ class Responder:
         self._check_signature(body, headers)
         request = asa.parse(body)
         key = self._keys.key_of(request, headers.get(signature.ID_HEADER, ""), body)
-        if self.late.is_given_up(key):
+        if self.late.is_given_up(key, started_s):
             return answers.fallback_body(request.token, self._fallback_result)
         message: Any = None
         try:

@@ -92,10 +92,14 @@ class AuthorizationClient(HistoryCalls):
         size = request.ByteSize()
         if size > REQUEST_BYTES_MAX:
             raise ClientError("RESOURCE_EXHAUSTED", "the request is larger than 1 MiB")
-        response: pb.AuthorizeResponse = await self._until(
-            timeout_s, lambda until_s: self._departures.ask(request, size, until_s)
-        )
-        return response
+        until_s = asyncio.get_running_loop().time() + timeout_s
+        try:
+            return await self._departures.ask(request, size, until_s)
+        except (ClientError, TimeoutError) as error:
+            response: pb.AuthorizeResponse = await self._tried_again(
+                lambda: self._departures.ask(request, size, until_s), timeout_s, until_s, error
+            )
+            return response
 
     async def simulate(
         self, message: pb.AuthorizeRequest | None = None, /, *, timeout_s: float = TIMEOUT_S, **fields: Any
@@ -223,29 +227,33 @@ class AuthorizationClient(HistoryCalls):
         return Lane(channel)
 
     async def _unary(self, method: str, message: Message, timeout_s: float) -> Any:
-        return await self._until(timeout_s, lambda until_s: self._call_once(method, message, until_s))
-
-    async def _until(self, timeout_s: float, attempt: Callable[[float], Awaitable[Any]]) -> Any:
-        """Attempts, one after the other, until one gets an answer or the time is over.
-
-        An attempt is told when that is, by the loop's clock, and raises TimeoutError then.
-        """
         until_s = asyncio.get_running_loop().time() + timeout_s
+        try:
+            return await self._call_once(method, message, until_s)
+        except (ClientError, TimeoutError) as error:
+            return await self._tried_again(lambda: self._call_once(method, message, until_s), timeout_s, until_s, error)
+
+    async def _tried_again(
+        self, attempt: Callable[[], Awaitable[Any]], timeout_s: float, until_s: float, error: ClientError | TimeoutError
+    ) -> Any:
+        """Attempts after the first, which failed so, one after the other until one gets an answer or the time is over.
+
+        An attempt raises TimeoutError at `until_s`, by the loop's clock.
+        """
         last: ClientError | None = None
         pauses = pauses_s(self._chance)
-        try:
-            while True:
-                try:
-                    return await attempt(until_s)
-                except ClientError as error:
-                    if error.code != "UNAVAILABLE":
-                        raise
-                    last = error
+        while not isinstance(error, TimeoutError):
+            if error.code != "UNAVAILABLE":
+                raise error
+            last = error
+            try:
                 async with asyncio.timeout_at(until_s):
                     await asyncio.sleep(next(pauses))
-        except TimeoutError:
-            before = f"; before that, {last}" if last is not None else ""
-            raise DeadlineExceeded(f"no answer from {self._target} within {timeout_s:g} s{before}") from last
+                return await attempt()
+            except (ClientError, TimeoutError) as again:
+                error = again
+        before = f"; before that, {last}" if last is not None else ""
+        raise DeadlineExceeded(f"no answer from {self._target} within {timeout_s:g} s{before}") from last
 
     async def _call_once(self, method: str, message: Message, until_s: float) -> Any:
         lane = self._least_busy(self._lanes)
